@@ -1,0 +1,1 @@
+"""The vocabulary under every data type: errors, canonical bytes, hashes, Merkle trees."""
