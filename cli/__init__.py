@@ -1,0 +1,1 @@
+"""The `hansa` command and the client library beneath it."""

@@ -1,0 +1,1 @@
+"""The genesis document: what a consortium agrees on before its first block."""
