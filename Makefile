@@ -1,0 +1,63 @@
+# Hansa: `make` lists what there is. Nothing needs to be installed or activated by hand.
+
+PYTHON_VENV := .venv/bin/python
+HANSA := .venv/bin/hansa
+RUN := .venv/.installed
+DEV := .venv/.installed-dev
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-once test test-all lint format check bench bench-quick lock clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(DEV)  ## Make .venv from the lock files, with the test tools
+	@echo "Try: $(HANSA) --help"
+
+demo: $(RUN)  ## Start five nodes, play the sample trade, keep the network up until Ctrl-C
+	@$(HANSA) demo
+
+demo-once: $(RUN)  ## The same, and stop the network again
+	@$(HANSA) demo --once
+
+test: $(DEV)  ## Run the tests, except those marked slow
+	@$(PYTHON_VENV) -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-all: $(DEV)  ## Run every test
+	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV)  ## Style, formatting, types, import directions
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+
+format: $(DEV)  ## Reformat the sources
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format .
+
+check: lint test  ## Everything a change must pass
+
+bench: $(RUN)  ## Measure the network and its parts (build/bench.json)
+	@$(PYTHON_VENV) -m scripts.bench
+
+bench-quick: $(RUN)  ## A smaller one, under two minutes
+	@$(PYTHON_VENV) -m scripts.bench --quick
+
+lock:  ## Rewrite the lock files from pyproject.toml (needs uv)
+	@scripts/lock.sh
+
+clean:  ## Stop this folder's devnet and remove what was built
+	@if [ -d build/devnet ] && [ -x $(HANSA) ]; then $(HANSA) devnet stop; fi
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# The stamps make installing happen only when a lock file has changed.
+$(RUN): requirements-build.lock requirements.lock scripts/setup.sh
+	@scripts/setup.sh
+	@touch $@
+
+$(DEV): requirements-build.lock requirements.lock requirements-dev.lock scripts/setup.sh
+	@scripts/setup.sh dev
+	@touch $(RUN) $@
