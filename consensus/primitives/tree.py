@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256 as _sha256
+from itertools import pairwise
 from struct import Struct
 from typing import Final, Protocol
 
@@ -275,7 +276,7 @@ def _bundle(leaves: list[bytes]) -> bytes:
     """The slot that holds up to four leaf slots inline."""
     if len(leaves) <= 1:
         return leaves[0] if leaves else b""
-    for left, right in zip(leaves, leaves[1:], strict=False):
+    for left, right in pairwise(leaves):
         if right.startswith(left[_BODY:], _BODY):
             raise _prefix_fault(left[_BODY:], right[_BODY:])
     body = [part for leaf in leaves for part in (_BYTE[len(leaf)], leaf)]
@@ -292,7 +293,7 @@ def _join_leaves(leaves: list[bytes]) -> bytes:
 def _parting(leaves: list[bytes]) -> int:
     """Where leaf slots in key order part at their first differing bit: the size of the left."""
     whole = [int.from_bytes(leaf[_BODY:].ljust(KEY_BYTES_MAX, b"\x00"), "big") for leaf in leaves]
-    gaps = [left ^ right for left, right in zip(whole, whole[1:], strict=False)]
+    gaps = [left ^ right for left, right in pairwise(whole)]
     return gaps.index(max(gaps)) + 1
 
 
