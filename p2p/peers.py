@@ -1,0 +1,137 @@
+"""What this node knows of each peer: addresses, state, when to try again.
+
+No input or output here; times (seconds) and randomness come in as arguments.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from p2p.ports import PeerAddress
+
+BACKOFF_FIRST_S = 0.25
+BACKOFF_MAX_S = 5.0
+BACKOFF_JITTER = 0.25
+STEADY_S = 10.0
+"""A connection that lasted this long wipes out the failures before it."""
+OTHER_SIDE_WAIT_S = 1.0
+"""How long the higher key waits for the lower one to dial before it dials by itself."""
+BAR_S = 10.0
+UNLISTED_REPORTS_MAX = 256
+
+
+@dataclass
+class Peer:
+    """One peer, connected or not."""
+
+    listed: PeerAddress
+    unlisted: bool = False
+    connected_at: float | None = None
+    address: str = ""
+    rtt_s: float | None = None
+    last_error: str = ""
+    failures: int = 0
+    barred_until: float = 0.0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+    @property
+    def key(self) -> bytes:
+        return self.listed.key
+
+    @property
+    def name(self) -> str:
+        return self.listed.name or self.key.hex()[:12]
+
+    def failed(self, reason: str) -> None:
+        """An attempt to connect came to nothing."""
+        self.failures += 1
+        self.last_error = reason
+
+    def connected(self, address: str, now: float) -> None:
+        """A link stands. The failures before it count until it has proved steady."""
+        self.connected_at = now
+        self.address = address
+        self.rtt_s = None
+        self.last_error = ""
+
+    def disconnected(self, reason: str, now: float) -> None:
+        steady = self.connected_at is not None and now - self.connected_at >= STEADY_S
+        self.failures = 0 if steady else self.failures + 1
+        self.connected_at = None
+        self.last_error = reason
+
+    def bar(self, now: float) -> None:
+        """Have nothing to do with it for a while."""
+        self.barred_until = now + BAR_S
+
+    def retry_delay_s(self, rng: random.Random) -> float:
+        """0.25 s, doubling with each failure up to 5 s, give or take a quarter."""
+        exponent = min(max(self.failures - 1, 0), 10)
+        delay: float = min(BACKOFF_FIRST_S * 2**exponent, BACKOFF_MAX_S)
+        return delay * rng.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)
+
+    def report(self, sent_bytes: int, received_bytes: int) -> dict[str, Any]:
+        """For status pages; the arguments are the present connection's own counts."""
+        return {
+            "key": self.key.hex(),
+            "name": self.name,
+            "connected": self.connected_at is not None,
+            "address": self.address or ", ".join(self.listed.addresses),
+            "rtt_ms": None if self.rtt_s is None else round(self.rtt_s * 1000, 3),
+            "last_error": self.last_error,
+            "sent_bytes": self.sent_bytes + sent_bytes,
+            "received_bytes": self.received_bytes + received_bytes,
+        }
+
+
+@dataclass
+class PeerBook:
+    """The admitted peers, and the unlisted ones seen where those are accepted."""
+
+    own_key: bytes
+    accept_unlisted: bool
+    _peers: dict[bytes, Peer] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, own_key: bytes, listed: Iterable[PeerAddress], *, accept_unlisted: bool
+    ) -> PeerBook:
+        """A book of ``listed``; this node's own entry is left out."""
+        book = cls(own_key, accept_unlisted)
+        for entry in listed:
+            if entry.key != own_key:
+                book._peers[entry.key] = Peer(entry)
+        return book
+
+    def get(self, key: bytes) -> Peer | None:
+        return self._peers.get(key)
+
+    def all(self) -> list[Peer]:
+        """In ascending order of key."""
+        return [self._peers[key] for key in sorted(self._peers)]
+
+    def admits(self, key: bytes, now: float) -> bool:
+        """Whether to speak with the holder of this key now."""
+        peer = self._peers.get(key)
+        if peer is None:
+            return self.accept_unlisted and key != self.own_key
+        return now >= peer.barred_until
+
+    def met(self, key: bytes) -> Peer:
+        """The entry of an admitted peer, made when it's an unlisted one."""
+        peer = self._peers.get(key)
+        if peer is None:
+            self._forget_some_unlisted()
+            peer = self._peers[key] = Peer(PeerAddress(key, ""), unlisted=True)
+        return peer
+
+    def _forget_some_unlisted(self) -> None:
+        gone = [
+            key for key, peer in self._peers.items() if peer.unlisted and peer.connected_at is None
+        ]
+        if len(gone) >= UNLISTED_REPORTS_MAX:
+            del self._peers[gone[0]]
