@@ -1,0 +1,1 @@
+"""The local HTTP API: what clients and operators see of a node."""

@@ -1,0 +1,128 @@
+"""What the HTTP API needs of a node, and the shapes of its answers.
+
+The node implements :class:`NodeService`; the API knows nothing else of it. Any method may raise a
+``HansaError``; its code decides the HTTP status (see ``node.api.app``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Position = tuple[int, int, int]
+"""Where an event stands: (height, transaction index, event index)."""
+
+TxState = Literal["pending", "committed", "expired", "refused", "unknown"]
+
+
+@dataclass(frozen=True)
+class SubmitResult:
+    """What admission said. ``accepted`` promises nothing yet; OK or a code such as TX_EXPIRED.
+
+    ``tx_id`` is None when the bytes are no transaction. Bytes that the node already has, waiting or
+    committed, are accepted again. ``retry_after_ms`` is set when the same bytes may be accepted
+    later (MEMPOOL_FULL).
+    """
+
+    tx_id: bytes | None
+    accepted: bool
+    code: str = "OK"
+    message: str = ""
+    retry_after_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class TxStatus:
+    """Where a transaction stands. ``code`` is its receipt's when committed, else why not.
+
+    Fields after ``detail`` are set for committed transactions only. ``events`` and ``result`` are
+    canonical values, not yet JSON.
+    """
+
+    tx_id: bytes
+    status: TxState
+    code: str = ""
+    detail: str = ""
+    height: int | None = None
+    index: int | None = None
+    block_hash: bytes | None = None
+    time_ms: int | None = None
+    steps_used: int | None = None
+    events: Sequence[dict[str, Any]] = field(default_factory=tuple)
+    result: Any = None
+
+
+@dataclass(frozen=True)
+class CommittedBlock:
+    """One committed block in the stream of positions: its transactions' ids and codes, in order."""
+
+    height: int
+    time_ms: int
+    hash: bytes
+    txs: Sequence[tuple[bytes, str]]
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """One event of a committed transaction; ``fields`` holds canonical values."""
+
+    position: Position
+    tx_id: bytes
+    contract: str
+    name: str
+    fields: dict[str, Any]
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """A contract's answer (a canonical value) and the height of the state that gave it."""
+
+    height: int
+    value: Any
+
+
+class NodeService(Protocol):
+    """The node, as the API sees it."""
+
+    async def submit(self, raws: Sequence[bytes]) -> list[SubmitResult]:
+        """Admit 1 to 1000 signed transactions; one result each, in order."""
+
+    async def tx_status(self, tx_id: bytes) -> TxStatus:
+        """Where a transaction stands on this node."""
+
+    async def transaction_bytes(self, tx_id: bytes) -> bytes | None:
+        """The signed bytes of a waiting or committed transaction."""
+
+    def positions(self, since_height: int | None) -> AsyncIterator[CommittedBlock]:
+        """Blocks from ``since_height`` on (None: from the next one), in order, without end.
+
+        Read from the store while behind, so that a slow reader costs no memory.
+        """
+
+    def events(
+        self, since: Position | None, contract: str | None, name: str | None
+    ) -> AsyncIterator[EventRecord]:
+        """Events at ``since`` or later (None: of the next block on), in order, without end."""
+
+    async def query(self, contract: str, method: str, args: dict[str, Any]) -> QueryResult:
+        """Run a contract's query on the newest committed state."""
+
+    async def block(self, height: int | None) -> dict[str, Any] | None:
+        """A committed block as JSON-able data (None: the newest), or None when there is none."""
+
+    def status(self) -> dict[str, Any]:
+        """Heights, peers, mempool and versions, for operators."""
+
+    def contracts(self) -> dict[str, Any]:
+        """The contracts' schema: methods, arguments, documentation."""
+
+    def genesis(self) -> dict[str, Any]:
+        """The genesis document's JSON."""
+
+    def readiness(self) -> tuple[bool, str]:
+        """Whether the node can usefully serve clients, and if not why."""
+
+    def metrics_text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
