@@ -1,0 +1,134 @@
+"""Rules about a chain's blocks that every node computes alike: roots, system values, turns.
+
+System values stand in the state under the name ``consensus``: the validators now and next, the
+parameters, and the record of missed turns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from consensus.block import HEADER_VERSION, Content, Header, certificate_hash
+from consensus.params import Params
+from consensus.primitives import merkle
+from consensus.primitives.codec import KEY, Items, Nested, UInt, Wire, encode
+from consensus.primitives.keys import encode_key
+from consensus.receipt import Receipt
+from consensus.validators import VALIDATORS_MAX, ValidatorSet
+
+SYSTEM: Final = "consensus"
+VALIDATORS_KEY: Final = encode_key(SYSTEM, "validators", ())
+NEXT_VALIDATORS_KEY: Final = encode_key(SYSTEM, "next_validators", ())
+PARAMS_KEY: Final = encode_key(SYSTEM, "params", ())
+TURNS_KEY: Final = encode_key(SYSTEM, "turns", ())
+EVIDENCE_MAP: Final = "evidence"
+
+SKIP_TURNS: Final = 8
+"""A missed turn costs a validator so many rounds of turns, doubled for each further miss."""
+SKIP_DOUBLINGS_MAX: Final = 7
+
+
+@dataclass(frozen=True)
+class Missed(Wire):
+    """A validator that missed its newest turns: it proposes no first round below a height."""
+
+    key: Annotated[bytes, KEY]
+    misses: Annotated[int, UInt(2**31)]
+    skipped_until: Annotated[int, UInt()]
+
+
+@dataclass(frozen=True)
+class Turns(Wire):
+    """The chain's own record of missed turns, ordered by key."""
+
+    missed: Annotated[tuple[Missed, ...], Items(Nested(Missed), VALIDATORS_MAX)] = ()
+
+
+def proposer_order(validators: ValidatorSet, turns: Turns, height: int) -> tuple[int, ...]:
+    """Set positions by round: round r of ``height`` is proposed by order[r % n].
+
+    Round 0 rotates with the height over those who lately kept their turns; so a dead validator
+    costs a time-out now and then, not at every n-th block. The skipped come last.
+    """
+    skipped_until = {one.key: one.skipped_until for one in turns.missed}
+    ready, skipped = [], []
+    for position, member in enumerate(validators.members):
+        waits = skipped_until.get(member.key, 0) > height
+        (skipped if waits else ready).append(position)
+    if not ready:
+        ready, skipped = skipped, []
+    first = height % len(ready)
+    return (*ready[first:], *ready[:first], *skipped)
+
+
+def turns_after(validators: ValidatorSet, turns: Turns, content: Content) -> Turns:
+    """The record after a block: its scheduled first proposer kept its turn or missed it, and
+    whoever proposed it is alive."""
+    scheduled = validators.members[proposer_order(validators, turns, content.height)[0]].key
+    missed = {one.key: one for one in turns.missed if one.key in validators}
+    missed.pop(content.proposer, None)
+    if scheduled != content.proposer:
+        misses = missed[scheduled].misses + 1 if scheduled in missed else 1
+        doublings = min(misses - 1, SKIP_DOUBLINGS_MAX)
+        until = content.height + (SKIP_TURNS * len(validators) << doublings)
+        missed[scheduled] = Missed(scheduled, misses, until)
+    return Turns(tuple(missed[key] for key in sorted(missed)))
+
+
+def evidence_key(digest: bytes) -> bytes:
+    """Where the state remembers evidence that is already in a block."""
+    return encode_key(SYSTEM, EVIDENCE_MAP, (digest,))
+
+
+def system_state(validators: ValidatorSet, params: Params) -> dict[bytes, bytes]:
+    """The system values of the genesis block."""
+    return {
+        VALIDATORS_KEY: validators.raw,
+        NEXT_VALIDATORS_KEY: validators.raw,
+        PARAMS_KEY: params.raw,
+        TURNS_KEY: Turns().raw,
+    }
+
+
+def event_leaves(receipts: tuple[Receipt, ...]) -> list[bytes]:
+    """The leaves of the event root: each event with the index of its transaction."""
+    return [
+        encode([index, event.to_plain()])
+        for index, receipt in enumerate(receipts)
+        for event in receipt.events
+    ]
+
+
+def make_header(
+    content: Content,
+    *,
+    chain_id: bytes,
+    receipts: tuple[Receipt, ...],
+    state_root: bytes,
+    validators: ValidatorSet,
+    next_validators: ValidatorSet,
+    params: Params,
+    contracts_hash: bytes,
+    history_root: bytes,
+) -> Header:
+    """The header that executing ``content`` gives. ``history_root`` covers all earlier headers."""
+    return Header(
+        HEADER_VERSION,
+        chain_id,
+        content.height,
+        content.parent,
+        content.time_ms,
+        content.proposer,
+        merkle.root(content.wire_ids),
+        merkle.root([receipt.raw for receipt in receipts]),
+        merkle.root(event_leaves(receipts)),
+        state_root,
+        validators.digest,
+        next_validators.digest,
+        params.digest,
+        contracts_hash,
+        merkle.root([one.raw for one in content.evidence]),
+        certificate_hash(content.last_certificate),
+        history_root,
+    )

@@ -1,0 +1,271 @@
+"""The vote log: what this validator has signed, on disk before anybody hears of it.
+
+One file, appended and synced once per vote. A record is ``length u32 | crc32 u32 | payload``, the
+payload a canonical array:
+
+    ["log", validator key]                                      first, made together with the key
+    ["floor", height]                                           never vote at or below this height
+    ["vote", vote bytes, content | nil, bodies, prepared | nil]
+
+A torn last record is a vote that nobody heard: it is cut off. Damage before the end means that
+votes may be missing, so the log is no memory any more and the validator must not trust it.
+
+When the file has grown large and a height is decided, it is replaced by its head and a floor.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from consensus.block import BLOCK_BYTES_MAX, CONTENT_TXS_MAX, Content
+from consensus.certificates import PreparedCertificate
+from consensus.messages import (
+    MESSAGE_BYTES_MAX,
+    Commit,
+    Prepare,
+    Proposal,
+    RoundChange,
+    Vote,
+    decode_vote,
+    encode_vote,
+)
+from consensus.pbft.inputs import OwnVotes
+from consensus.primitives.codec import decode, encode
+from consensus.primitives.errors import CodecError, LocalFault, PeerFault
+from node.files import DurableFile, io_fault
+from node.ports import AppendFile
+
+FILE_NAME: Final = "votes.log"
+REPLACE_BYTES: Final = 32 << 20
+RECORD_BYTES_MAX: Final = BLOCK_BYTES_MAX + 2 * MESSAGE_BYTES_MAX
+_HEAD: Final = struct.Struct(">II")
+
+
+def _record(payload: Any) -> bytes:
+    raw = encode(payload)
+    return _HEAD.pack(len(raw), zlib.crc32(raw)) + raw
+
+
+def _split(data: bytes) -> tuple[list[Any], int]:
+    """The payloads, and how many bytes of ``data`` they fill: less than all if the tail is torn.
+
+    Raises LocalFault VOTE_LOG_CORRUPT for damage before the last record.
+    """
+    payloads: list[Any] = []
+    at = 0
+    while at < len(data):
+        if len(data) - at < _HEAD.size:
+            break
+        size, checksum = _HEAD.unpack_from(data, at)
+        end = at + _HEAD.size + size
+        if end > len(data):
+            break
+        raw = data[at + _HEAD.size : end]
+        if size > RECORD_BYTES_MAX or zlib.crc32(raw) != checksum:
+            if end == len(data):
+                break
+            raise LocalFault("VOTE_LOG_CORRUPT", f"the vote log is damaged at byte {at}")
+        try:
+            payloads.append(decode(raw, bytes_max=RECORD_BYTES_MAX, items_max=CONTENT_TXS_MAX))
+        except CodecError as error:
+            raise LocalFault("VOTE_LOG_CORRUPT", f"record at byte {at}: {error.message}") from None
+        at = end
+    return payloads, at
+
+
+@dataclass
+class _Height:
+    """What the log holds of one height, newest of each kind."""
+
+    votes: dict[type[Vote], Vote] = field(default_factory=dict)
+    signed: dict[tuple[type[Vote], int], Vote] = field(default_factory=dict)
+    contents: dict[bytes, Content] = field(default_factory=dict)
+    bodies: dict[bytes, tuple[bytes, ...]] = field(default_factory=dict)
+    prepared: PreparedCertificate | None = None
+
+
+class VoteLog:
+    """The signer's memory. ``height`` is the newest height voted in, ``floor`` as in the file."""
+
+    def __init__(self, file: AppendFile, key: bytes) -> None:
+        """Reads the log. Raises LocalFault VOTE_LOG_MISSING, VOTE_LOG_CORRUPT or
+        VOTE_LOG_FOREIGN (another validator's)."""
+        self._file = file
+        self._key = key
+        self.floor = 0
+        self.height = 0
+        self._newest = _Height()
+        data = file.read()
+        if data is None:
+            raise LocalFault("VOTE_LOG_MISSING", "there is no vote log for this key")
+        payloads, self._size = _split(data)
+        if not payloads or payloads[0][:1] != ["log"]:
+            raise LocalFault("VOTE_LOG_CORRUPT", "the vote log has no head")
+        if payloads[0] != ["log", key]:
+            raise LocalFault("VOTE_LOG_FOREIGN", "the vote log belongs to another validator key")
+        if self._size < len(data):
+            file.replace(data[: self._size])
+        for payload in payloads[1:]:
+            self._read(payload)
+
+    @classmethod
+    def create(cls, file: AppendFile, key: bytes, floor: int = 0) -> VoteLog:
+        """A new log. ``floor`` > 0 for a validator that lost its old one."""
+        file.replace(_record(["log", key]) + (_record(["floor", floor]) if floor else b""))
+        return cls(file, key)
+
+    def _read(self, payload: Any) -> None:
+        try:
+            if payload[0] == "floor":
+                self.floor = max(self.floor, payload[1])
+                return
+            _, raw, content, bodies, prepared = payload
+            self._remember(
+                decode_vote(raw),
+                None if content is None else Content.decode(content),
+                tuple(bodies),
+                None if prepared is None else PreparedCertificate.decode(prepared),
+            )
+        except (CodecError, PeerFault, ValueError, TypeError, IndexError) as error:
+            raise LocalFault("VOTE_LOG_CORRUPT", f"an unreadable record: {error}") from None
+
+    def _remember(
+        self,
+        vote: Vote,
+        content: Content | None,
+        bodies: tuple[bytes, ...],
+        prepared: PreparedCertificate | None,
+    ) -> None:
+        if vote.height > self.height:
+            self.height = vote.height
+            self._newest = _Height()
+        here = self._newest
+        here.votes[type(vote)] = vote
+        here.signed[type(vote), vote.round] = vote
+        if isinstance(vote, RoundChange):
+            content, prepared = vote.content, vote.prepared
+        if isinstance(vote, Proposal):
+            content = vote.content
+        if content is not None:
+            here.contents[content.digest] = content
+            if bodies:
+                here.bodies[content.digest] = bodies
+        if prepared is not None and (
+            here.prepared is None or prepared.round > here.prepared.round
+        ):
+            here.prepared = prepared
+
+    def append(
+        self,
+        vote: Vote,
+        content: Content | None,
+        bodies: tuple[bytes, ...],
+        prepared: PreparedCertificate | None,
+    ) -> None:
+        """Write a vote and wait for the disk. Raises LocalFault, also for a vote that contradicts
+        the log: DOUBLE_SIGN_PREVENTED."""
+        self.check(vote)
+        record = _record(
+            [
+                "vote",
+                encode_vote(vote),
+                None if content is None else content.raw,
+                list(bodies),
+                None if prepared is None else prepared.raw,
+            ]
+        )
+        self._file.append(record)
+        self._size += len(record)
+        self._remember(vote, content, bodies, prepared)
+
+    def check(self, vote: Vote) -> None:
+        """The last gate before a signature, independent of the consensus core."""
+
+        def refuse(why: str) -> LocalFault:
+            kind = type(vote).__name__
+            return LocalFault(
+                "DOUBLE_SIGN_PREVENTED", f"{kind} at {vote.height}/{vote.round}: {why}"
+            )
+
+        if vote.height <= self.floor or vote.height < self.height:
+            raise refuse(f"the log has votes of height {max(self.floor, self.height)}")
+        if vote.height > self.height:
+            return
+        here = self._newest
+        if (type(vote), vote.round) in here.signed:
+            raise refuse("a vote of this kind and round is already signed")
+        left = here.votes.get(RoundChange)
+        if left is not None and vote.round < left.round:
+            raise refuse(f"rounds below {left.round} have been left")
+
+    def knows(self, kind: type[Vote], height: int, round_: int, block_hash: bytes) -> bool:
+        """Whether an own PREPARE or COMMIT that somebody shows stands in this log.
+
+        Heights below the newest are no longer told apart: they count as known.
+        """
+        if height <= self.floor or height < self.height:
+            return True
+        if height > self.height:
+            return False
+        vote = self._newest.signed.get((kind, round_))
+        return isinstance(vote, Prepare | Commit) and vote.block_hash == block_hash
+
+    def own_votes(self, height: int) -> OwnVotes:
+        """For the core's NewHeight: empty unless ``height`` is the newest one voted in."""
+        if height != self.height:
+            return OwnVotes()
+        here = self._newest
+        votes = here.votes
+        return OwnVotes(
+            _kind(votes, Proposal),
+            _kind(votes, Prepare),
+            _kind(votes, Commit),
+            _kind(votes, RoundChange),
+            here.prepared,
+            tuple(here.contents.values()),
+        )
+
+    def bodies(self, content_hash: bytes) -> tuple[bytes, ...]:
+        """The bodies kept with a content of the newest height."""
+        return self._newest.bodies.get(content_hash, ())
+
+    def decided(self, height: int) -> None:
+        """A height is final: its votes matter no more, so a large file may shrink."""
+        if self._size < REPLACE_BYTES or height < self.height:
+            return
+        self.raise_floor(height)
+
+    def raise_floor(self, height: int) -> None:
+        """Forget all votes and never vote at or below ``height``."""
+        data = _record(["log", self._key]) + _record(["floor", height])
+        self._file.replace(data)
+        self._size = len(data)
+        self.floor = height
+        self.height = max(self.height, height)
+        self._newest = _Height()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _kind(votes: dict[type[Vote], Vote], kind: type[Any]) -> Any:
+    return votes.get(kind)
+
+
+def create_vote_log(folder: Path, key: bytes) -> None:
+    """The empty log that is made together with a validator's key. An existing one is kept: it may
+    hold votes. Raises LocalFault."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise io_fault("VOTE_LOG_IO", folder, error) from None
+    file = DurableFile(folder / FILE_NAME)
+    if file.read() is None:
+        VoteLog.create(file, key)
+    else:
+        VoteLog(file, key)
+    file.close()
