@@ -1,0 +1,1 @@
+"""What runs contract modules: registry, overlay, steps and executor."""

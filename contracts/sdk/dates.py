@@ -1,0 +1,76 @@
+"""Calendar dates as whole numbers YYYYMMDD, without a clock or a time zone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contracts.sdk.checks import is_digits
+from contracts.sdk.errors import BadValue
+
+DAY_MS: Final = 86_400_000
+_MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def month_days(year: int, month: int) -> int:
+    """How many days the month has."""
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    return 29 if month == 2 and leap else _MONTH_DAYS[month - 1]
+
+
+def checked_date(year: int, month: int, day: int) -> int:
+    """YYYYMMDD, or BadValue when there is no such day."""
+    if not (1 <= year <= 9999 and 1 <= month <= 12 and 1 <= day <= month_days(year, month)):
+        raise BadValue("there is no such day")
+    return year * 10_000 + month * 100 + day
+
+
+def date_of(time_ms: int) -> int:
+    """The UTC date YYYYMMDD of milliseconds since 1970 (Hinnant's civil-from-days)."""
+    days = time_ms // DAY_MS + 719_468
+    era, day_of_era = divmod(days, 146_097)
+    year_of_era = (
+        day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096
+    ) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    shifted_month = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * shifted_month + 2) // 5 + 1
+    month = shifted_month + 3 if shifted_month < 10 else shifted_month - 9
+    year = year_of_era + era * 400 + (month <= 2)
+    return year * 10_000 + month * 100 + day
+
+
+def days_of(date: int) -> int:
+    """Days since 1970-01-01 of YYYYMMDD: the inverse of :func:`date_of`."""
+    year, month, day = date // 10_000, date // 100 % 100, date % 100
+    year -= month <= 2
+    era, year_of_era = divmod(year, 400)
+    shifted_month = month - 3 if month > 2 else month + 9
+    day_of_year = (153 * shifted_month + 2) // 5 + day - 1
+    day_of_era = year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year
+    return era * 146_097 + day_of_era - 719_468
+
+
+def iso_date(text: str) -> int:
+    """YYYYMMDD of ``YYYY-MM-DD``. Raises BadValue."""
+    if len(text) != 10 or text[4] != "-" or text[7] != "-":
+        raise BadValue("a date is written YYYY-MM-DD")
+    year, month, day = text[:4], text[5:7], text[8:]
+    if not (is_digits(year) and is_digits(month) and is_digits(day)):
+        raise BadValue("a date is written YYYY-MM-DD")
+    return checked_date(int(year), int(month), int(day))
+
+
+def gs1_date(text: str, year_now: int) -> int:
+    """YYYYMMDD of GS1's YYMMDD, as in AI (17).
+
+    The century is the one that puts the year between 49 back and 50 ahead of ``year_now`` (General
+    Specifications 7.12); give the block's year. Day 00 is the month's last day. Raises BadValue.
+    """
+    if len(text) != 6 or not is_digits(text):
+        raise BadValue("a GS1 date is six digits, YYMMDD")
+    short, month, day = int(text[:2]), int(text[2:4]), int(text[4:])
+    ahead = (short - year_now) % 100
+    year = year_now + (ahead if ahead <= 50 else ahead - 100)
+    if not 1 <= month <= 12:
+        raise BadValue("there is no such month")
+    return checked_date(year, month, day or month_days(year, month))

@@ -1,0 +1,1 @@
+"""Contracts of the supply chain: batches, logistic units and their traces."""

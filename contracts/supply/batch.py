@@ -1,0 +1,9 @@
+"""placeholder"""
+
+from contracts.sdk import Contract
+
+
+class Batch(Contract):
+    """x"""
+
+    name = "batch"
