@@ -70,7 +70,7 @@ check_compiler() {
 
 # Compiling every module takes longer than importing the few that are used, hence --no-compile.
 install() {
-    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile "$@"; then
+    if ! "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-compile "$@"; then
         say "make: INSTALL_FAILED: pip could not install; its reasons stand above. Then run make again."
         exit 1
     fi
