@@ -13,11 +13,10 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import trio
-from trio import TaskStatus
 
 from consensus.primitives.errors import LocalFault
 from p2p.link import Link, LinkLimits
@@ -40,6 +39,9 @@ from p2p.wire import (
     Hello,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus
 
 log = structlog.get_logger("p2p")
 

@@ -115,6 +115,8 @@ class Link:
         self.requests = RequestClient(self._questions)
         self._incoming: set[str] = set()
         self._incoming_count = 0
+        self._peers_control: Stream | None = None
+        self._control_came = trio.Event()
         self._pinged: tuple[int, float] | None = None
 
     # ---- for the host -------------------------------------------------------------------
@@ -163,10 +165,10 @@ class Link:
 
     async def _establish(self, nursery: trio.Nursery) -> None:
         with trio.move_on_after(self._limits.handshake_s) as limit:
+            nursery.start_soon(self._guard, self._accept_streams, nursery)
             control = await self._handshake()
             if control is None:
                 return
-            nursery.start_soon(self._guard, self._accept_streams, nursery)
             await self._open_streams(nursery)
         if limit.cancelled_caught:
             raise ConnectionLost("the peer took too long to introduce itself")
@@ -186,8 +188,7 @@ class Link:
         if self.session.dialled:
             control = await self.session.open(CONTROL_PROTOCOL)
         else:
-            incoming = await self.session.accept()
-            _, control = await incoming.negotiate([CONTROL_PROTOCOL])
+            control = await self._control_stream()
         await _write_control(control, self._owner.own_hello())
         hello = await self._next_control(control)
         if not isinstance(hello, Hello):
@@ -207,6 +208,12 @@ class Link:
             reasons.append(f"the peer refused this node: {theirs.reason}")
         self.end("; ".join(reasons), farewell=not ours.accepted)
         return None
+
+    async def _control_stream(self) -> Stream:
+        """The one the peer opens; it may come behind others that aren't ours to serve."""
+        await self._control_came.wait()
+        assert self._peers_control is not None
+        return self._peers_control
 
     async def _open_streams(self, nursery: trio.Nursery) -> None:
         async def open_channel(channel: Channel) -> None:
@@ -236,7 +243,7 @@ class Link:
     async def _take_stream(self, incoming: IncomingStream, nursery: trio.Nursery) -> None:
         try:
             protocol, stream = await incoming.negotiate(
-                [*CHANNEL_PROTOCOLS.values(), REQUEST_PROTOCOL]
+                [CONTROL_PROTOCOL, *CHANNEL_PROTOCOLS.values(), REQUEST_PROTOCOL]
             )
         except ConnectionLost:
             await incoming.refuse()
@@ -244,6 +251,12 @@ class Link:
         if protocol in self._incoming:
             raise PeerFault("DUPLICATE_STREAM", f"a second stream for {protocol}")
         self._incoming.add(protocol)
+        if protocol == CONTROL_PROTOCOL:
+            if self.session.dialled:
+                raise PeerFault("DUPLICATE_STREAM", "the side that dials opens the control stream")
+            self._peers_control = stream
+            self._control_came.set()
+            return
         await self._open.wait()
         if protocol == REQUEST_PROTOCOL:
             await self._serve_requests(stream, nursery)

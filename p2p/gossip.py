@@ -1,0 +1,188 @@
+"""How admitted transactions spread: batches over long-lived streams, to peers that lack them.
+
+A transaction submitted to this node is pushed in full to every peer. One heard from a peer is not
+pushed on at once, since in a full mesh its origin reaches everybody: if it is still waiting after a
+moment, its wire id is *offered* (HAVE) to peers that have not shown that they know it, who ask for
+what they lack (WANT). On connect, and every second for those older than a second, ids are offered
+(again), so that a dropped batch is only late.
+
+Frames on the transaction channel: one byte for the kind, then a canonical array of byte strings.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+from consensus.primitives.codec import decode, encode
+from consensus.primitives.errors import CodecError, PeerFault
+from p2p.ports import Channel, Network
+
+TXS: Final = 1
+HAVE: Final = 2
+WANT: Final = 3
+
+FRAME_BYTES_MAX: Final = 1 << 20
+IDS_MAX: Final = 10_000
+KNOWN_MAX: Final = 100_000
+BATCH_BYTES: Final = 64 << 10
+OFFER_AFTER_MS: Final = 250
+OFFER_AGAIN_MS: Final = 1000
+
+
+class Waiting(Protocol):
+    """A transaction in the mempool, as gossip sees it."""
+
+    wire_id: bytes
+    arrived_ms: int
+
+    @property
+    def raw(self) -> bytes: ...
+
+
+class Pool(Protocol):
+    """What gossip needs of the node."""
+
+    def waiting(self) -> Iterable[Waiting]:
+        """Oldest first."""
+
+    def body(self, wire_id: bytes) -> bytes | None:
+        """The bytes of a waiting or lately committed transaction."""
+
+    def lacks(self, wire_id: bytes) -> bool:
+        """Whether this node could use the transaction."""
+
+    async def heard(self, peer: bytes, raws: list[bytes]) -> None:
+        """Transactions from a peer, for admission."""
+
+
+class Known:
+    """The wire ids that a peer has shown to know, the newest ``KNOWN_MAX``."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[bytes, None] = OrderedDict()
+
+    def __contains__(self, wire_id: bytes) -> bool:
+        return wire_id in self._ids
+
+    def add(self, wire_ids: Iterable[bytes]) -> None:
+        for wire_id in wire_ids:
+            self._ids[wire_id] = None
+        while len(self._ids) > KNOWN_MAX:
+            self._ids.popitem(last=False)
+
+
+def frame(kind: int, items: list[bytes]) -> bytes:
+    return bytes([kind]) + encode(items)
+
+
+def parse(payload: bytes) -> tuple[int, list[bytes]]:
+    """Kind and items. Raises PeerFault MESSAGE_MALFORMED."""
+    try:
+        items: Any = decode(payload[1:], bytes_max=FRAME_BYTES_MAX, items_max=IDS_MAX)
+    except CodecError as error:
+        raise PeerFault("MESSAGE_MALFORMED", f"gossip: {error.message}") from None
+    if type(items) is not list or any(type(item) is not bytes for item in items):
+        raise PeerFault("MESSAGE_MALFORMED", "gossip: not a list of byte strings")
+    if payload[0] in (HAVE, WANT) and any(len(item) != 32 for item in items):
+        raise PeerFault("MESSAGE_MALFORMED", "gossip: a wire id that isn't 32 bytes")
+    return payload[0], items
+
+
+class Gossip:
+    """The spreading of one node's transactions. ``tick`` is called a few times a second."""
+
+    def __init__(self, network: Network, pool: Pool, now_ms: Callable[[], int]) -> None:
+        self._network = network
+        self._pool = pool
+        self._now_ms = now_ms
+        self._known: dict[bytes, Known] = {}
+        self._offered: dict[bytes, int] = {}
+        """Peer -> the arrival up to which everything has been offered to it once."""
+        self._again_ms = 0
+
+    def connected(self, peer: bytes) -> None:
+        self._known[peer] = Known()
+        self._offered[peer] = -1
+
+    def disconnected(self, peer: bytes) -> None:
+        self._known.pop(peer, None)
+        self._offered.pop(peer, None)
+
+    def push(self, fresh: list[tuple[bytes, bytes]]) -> None:
+        """Send transactions (wire id, bytes) submitted here to every peer, in batches."""
+        for peer, known in self._known.items():
+            self._send_bodies(peer, known, fresh)
+
+    def _send_bodies(
+        self, peer: bytes, known: Known, bodies: Iterable[tuple[bytes, bytes]]
+    ) -> None:
+        batch: list[tuple[bytes, bytes]] = []
+        size = 0
+
+        def flush() -> None:
+            raws = [raw for _, raw in batch]
+            if raws and self._network.send(peer, Channel.TRANSACTIONS, frame(TXS, raws)):
+                known.add(wire_id for wire_id, _ in batch)
+
+        for wire_id, raw in bodies:
+            if wire_id in known:
+                continue
+            batch.append((wire_id, raw))
+            size += len(raw)
+            if size >= BATCH_BYTES:
+                flush()
+                batch, size = [], 0
+        flush()
+
+    def tick(self) -> None:
+        """Offer what has waited for a moment and, every second, what waits still."""
+        now = self._now_ms()
+        again = now >= self._again_ms
+        if again:
+            self._again_ms = now + OFFER_AGAIN_MS
+        waiting = [one for one in self._pool.waiting() if one.arrived_ms <= now - OFFER_AFTER_MS]
+        for peer, known in self._known.items():
+            since = self._offered[peer]
+            unknown = [
+                one.wire_id
+                for one in waiting
+                if one.wire_id not in known
+                and (one.arrived_ms > since or (again and one.arrived_ms <= now - OFFER_AGAIN_MS))
+            ]
+            self._offered[peer] = now - OFFER_AFTER_MS
+            self._offer(peer, unknown)
+
+    def _offer(self, peer: bytes, wire_ids: list[bytes]) -> None:
+        for start in range(0, len(wire_ids), IDS_MAX):
+            ids = wire_ids[start : start + IDS_MAX]
+            self._network.send(peer, Channel.TRANSACTIONS, frame(HAVE, ids))
+
+    async def received(self, peer: bytes, payload: bytes) -> None:
+        """A frame from a peer. Raises PeerFault for one that no honest peer sends."""
+        known = self._known.get(peer)
+        if known is None or not payload:
+            return
+        kind, items = parse(payload)
+        if kind == TXS:
+            await self._pool.heard(peer, items)
+        elif kind == HAVE:
+            known.add(items)
+            wanted = [wire_id for wire_id in items if self._pool.lacks(wire_id)]
+            if wanted:
+                self._network.send(peer, Channel.TRANSACTIONS, frame(WANT, wanted))
+        elif kind == WANT:
+            found = ((wire_id, self._pool.body(wire_id)) for wire_id in items)
+            bodies = [(wire_id, body) for wire_id, body in found if body is not None]
+            # It says that it lacks them, whatever was sent before.
+            self._send_bodies(peer, Known(), bodies)
+            known.add(wire_id for wire_id, _ in bodies)
+        else:
+            raise PeerFault("MESSAGE_MALFORMED", f"gossip: unknown kind {kind}")
+
+    def shown(self, peer: bytes, wire_ids: Iterable[bytes]) -> None:
+        """A peer sent these transactions, so it knows them."""
+        known = self._known.get(peer)
+        if known is not None:
+            known.add(wire_ids)
