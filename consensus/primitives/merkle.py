@@ -17,7 +17,7 @@ from consensus.primitives.errors import CodecError
 
 EMPTY_ROOT: Final = sha256(b"")
 SIZE_MAX: Final = 2**63 - 1
-PROOF_HASHES_MAX: Final = 64
+PROOF_HASHES_MAX: Final = 64  # what a list of 2**63 leaves can need
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -78,7 +78,7 @@ def verify_inclusion_hash(
     root_hash: bytes, size: int, index: int, hashed: bytes, proof: Sequence[bytes]
 ) -> bool:
     """As :func:`verify_inclusion`, given the leaf's hash (RFC 9162 section 2.1.3.2)."""
-    if not 0 <= index < size <= SIZE_MAX or not _well_formed(proof):
+    if not 0 <= index < size <= SIZE_MAX or not _well_formed((hashed, *proof)):
         return False
     last = size - 1
     for sibling in proof:
@@ -158,8 +158,8 @@ def verify_consistency(
     return new_last == 0 and old_hash == old_root and new_hash == new_root
 
 
-def _well_formed(proof: Sequence[bytes]) -> bool:
-    return len(proof) <= PROOF_HASHES_MAX and all(len(item) == HASH_BYTES for item in proof)
+def _well_formed(hashes: Sequence[bytes]) -> bool:
+    return len(hashes) <= PROOF_HASHES_MAX and all(len(item) == HASH_BYTES for item in hashes)
 
 
 class Frontier:

@@ -1,0 +1,1 @@
+"""One node: the process around the pure core, with its store, engine, sync and API."""
