@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from nacl.bindings import crypto_core_ed25519_is_valid_point
 
@@ -39,6 +39,9 @@ from consensus.primitives.errors import InputError
 from consensus.validators import VALIDATORS_MAX, Validator, ValidatorSet
 from contracts.sdk.checks import bic_valid, gln_valid, lei_valid
 from genesis.reading import Reader, format_time, parse_json
+
+# A draft still lacks members; a complete document lacks at most seals.
+Stage = Literal["draft", "complete", "sealed"]
 
 FORMAT: Final = "hansa-genesis/1"
 VERSION: Final = 1
@@ -276,8 +279,8 @@ class GenesisDocument(Wire):
         return (json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n").encode()
 
     @classmethod
-    def from_file_bytes(cls, raw: bytes, what: str, *, sealed: bool = True) -> GenesisDocument:
-        """The inverse of ``file_bytes``, checked.
+    def from_file_bytes(cls, raw: bytes, what: str, *, stage: Stage = "sealed") -> GenesisDocument:
+        """The inverse of ``file_bytes``, checked as far as its ``stage`` allows.
 
         Raises InputError GENESIS_INVALID naming every mistake; ``what`` says whose they are.
         """
@@ -285,9 +288,9 @@ class GenesisDocument(Wire):
             raise InputError("GENESIS_INVALID", f"{what}: more than {FILE_BYTES_MAX} bytes")
         mistakes: list[str] = []
         document, complete = _read_document(parse_json(raw, what, "GENESIS_INVALID"), mistakes)
-        if complete:
-            mistakes += document.mistakes(sealed=sealed)
-        else:
+        if complete and stage != "draft":
+            mistakes += document.mistakes(sealed=stage == "sealed")
+        elif not complete:
             # What could be read is judged too, except where the missing rest would be to blame.
             partial = ("validators:", "seals.", ".organisation:")
             mistakes += [
@@ -299,7 +302,7 @@ class GenesisDocument(Wire):
         return document
 
     @classmethod
-    def load(cls, path: Path, *, sealed: bool = True) -> GenesisDocument:
+    def load(cls, path: Path, *, stage: Stage = "sealed") -> GenesisDocument:
         """The checked document in a file. Raises InputError FILE_NOT_READABLE, GENESIS_INVALID."""
         try:
             with path.open("rb") as file:
@@ -307,7 +310,7 @@ class GenesisDocument(Wire):
         except OSError as error:
             reason = error.strerror or error
             raise InputError("FILE_NOT_READABLE", f"genesis document {path}: {reason}") from None
-        return cls.from_file_bytes(raw, str(path), sealed=sealed)
+        return cls.from_file_bytes(raw, str(path), stage=stage)
 
 
 def organisation_id_mistake(text: str) -> str | None:

@@ -1,0 +1,158 @@
+"""`hansa`: one command. Groups are imported when they are used: libp2p alone takes a second."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from cli import output
+from cli.settings import Settings, json_option, key_option, node_option
+from consensus.primitives.errors import HansaError
+
+# name -> (module:attribute, line in the list of commands)
+COMMANDS: Final = {
+    "demo": ("cli.demo:demo", "Start a network, play the sample trade, show its trace."),
+    "devnet": ("cli.devnet:devnet", "Four validators and a full node on this machine."),
+    "status": ("cli.status:status", "What a node says of itself and its peers."),
+    "trace": ("cli.trace:trace", "The history of a batch, as events with their transactions."),
+    "epcis": ("cli.epcis:epcis", "Submit GS1 EPCIS documents."),
+    "call": ("cli.call:call", "Call a contract's method in a signed transaction."),
+    "query": ("cli.call:query", "Ask a contract."),
+    "tx": ("cli.tx:tx", "Submit transactions, follow and show them."),
+    "block": ("cli.block:block", "Show committed blocks."),
+    "node": ("cli.node:node", "Prepare and run a node."),
+    "keys": ("cli.keys:keys", "Make, show and export keys."),
+    "genesis": ("cli.genesis:genesis", "Found a consortium: draft, entries, seals."),
+    "completion": ("cli.completion:completion", "Print a shell's completion script."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and help without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_) for name, (_, help_) in COMMANDS.items()])
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib import metadata
+
+        try:
+            click.echo(f"hansa {metadata.version('hansa-node')}")
+        except metadata.PackageNotFoundError:
+            click.echo("hansa (run from its sources)")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Show the version.",
+)  # fmt: skip
+@json_option
+@key_option
+@node_option
+def cli() -> None:
+    """Hansa: a permissioned ledger for trade.
+
+    \b
+    Examples:
+      hansa demo --once
+      hansa devnet up
+      hansa status --json
+      hansa query identity organisation id=4012345000009
+
+    \b
+    Exit codes: 0 done, 1 refused by the node or a contract, 2 wrong usage,
+    3 node unreachable or too slow, 4 a local file, key or setting is wrong,
+    5 internal error, 130 interrupted. Error codes: docs/cli.md
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns its exit code. Errors are printed, never raised."""
+    settings = Settings()
+    try:
+        result: Any = cli.main(
+            None if arguments is None else list(arguments),
+            prog_name="hansa",
+            standalone_mode=False,
+            obj=settings,
+        )
+        sys.stdout.flush()
+        return result if isinstance(result, int) else output.OK
+    except click.exceptions.Abort:
+        output.print_error("INTERRUPTED", "stopped before it was done", as_json=settings.json)
+        return output.INTERRUPTED
+    except click.UsageError as error:
+        if settings.json:
+            output.print_error("USAGE", error.format_message(), as_json=True)
+        else:
+            error.show()
+        return output.USAGE
+    except click.ClickException as error:
+        output.print_error("FILE_NOT_READABLE", error.format_message(), as_json=settings.json)
+        return output.LOCAL
+    except HansaError as error:
+        output.print_error(error.code, error.message, as_json=settings.json)
+        return output.exit_code_of(error)
+    except OSError as error:
+        return _system_error(error, settings)
+    except Exception as error:  # the one place that meets what nobody expected
+        return _internal_error(error, settings)
+
+
+def _system_error(error: OSError, settings: Settings) -> int:
+    if error.errno == errno.EPIPE:  # the reader, such as `head`, has seen enough
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return output.OK
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        output.print_error("DISK_FULL", str(error), as_json=settings.json)
+        return output.LOCAL
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
+        output.print_error("FILE_NOT_USABLE", str(error), as_json=settings.json)
+        return output.LOCAL
+    return _internal_error(error, settings)
+
+
+def _internal_error(error: Exception, settings: Settings) -> int:
+    where = output.keep_traceback(error)
+    output.print_error(
+        "INTERNAL_ERROR",
+        f"{type(error).__name__}; this is a mistake in Hansa. Details: {where}",
+        as_json=settings.json,
+    )
+    return output.INTERNAL
+
+
+def main() -> None:
+    """The `hansa` command."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Making a node's data folder: its keys, its vote log, its configuration file.
+
+config.toml  genesis.json  keys/network.key.json  keys/consensus.key.json  votes/
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from consensus.primitives.crypto import public_key
+from consensus.primitives.errors import InputError
+from node.keystore import Cost, KeyInfo, create_key, key_info, new_seed, write_whole
+from node.wal import create_vote_log
+
+CONFIG: Final = Path("config.toml")
+GENESIS: Final = Path("genesis.json")
+NETWORK_KEY: Final = Path("keys/network.key.json")
+CONSENSUS_KEY: Final = Path("keys/consensus.key.json")
+VOTES: Final = Path("votes")
+
+
+def make_validator_key(
+    folder: Path, passphrase: str, *, name: str, cost: Cost | None = None
+) -> tuple[Path, KeyInfo]:
+    """A consensus key and its vote log, together, below a data folder.
+
+    A key must never sign without the log of what it has signed, so neither is made where one of
+    them stands already. Raises InputError FILE_EXISTS, VOTE_LOG_EXISTS.
+    """
+    path, votes = folder / CONSENSUS_KEY, folder / VOTES
+    if path.exists():
+        raise InputError("FILE_EXISTS", f"{path} exists already and is left as it is")
+    if votes.exists() and any(votes.iterdir()):
+        raise InputError(
+            "VOTE_LOG_EXISTS", f"{votes} holds the votes of an earlier key: put that key back"
+        )
+    seed = new_seed()
+    create_vote_log(votes, public_key(seed))
+    try:
+        info = create_key(path, passphrase, kind="consensus", name=name, seed=seed, cost=cost)
+    except InputError:
+        # The log belongs to a key that nobody will ever have.
+        for file in votes.iterdir():
+            file.unlink()
+        raise
+    return path, info
+
+
+def init_folder(
+    folder: Path,
+    passphrase: str,
+    *,
+    name: str,
+    validator: bool,
+    config: dict[str, Any],
+    cost: Cost | None = None,
+) -> dict[str, KeyInfo]:
+    """Make what is missing in a data folder; what is there stays as it is.
+
+    ``config`` fills config.toml. Returns the keys' public parts: "network" and, for a validator,
+    "consensus".
+    """
+    keys = {}
+    if not (folder / NETWORK_KEY).exists():
+        create_key(folder / NETWORK_KEY, passphrase, kind="network", name=name, cost=cost)
+    keys["network"] = key_info(folder / NETWORK_KEY)
+    if validator:
+        if not (folder / CONSENSUS_KEY).exists():
+            make_validator_key(folder, passphrase, name=name, cost=cost)
+        keys["consensus"] = key_info(folder / CONSENSUS_KEY)
+    if not (folder / CONFIG).exists():
+        write_whole(folder / CONFIG, toml_text(config).encode())
+    return keys
+
+
+def toml_text(values: dict[str, Any]) -> str:
+    """TOML of scalars, lists of them, and tables one level deep."""
+    plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
+    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
+    lines = [f"{name} = {_toml_value(value)}" for name, value in plain.items()]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]"]
+        lines += [f"{key} = {_toml_value(value)}" for key, value in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
