@@ -26,20 +26,18 @@ LOCAL: Final = 4
 INTERNAL: Final = 5
 INTERRUPTED: Final = 130
 
-# What a node's absence or silence is called, here and in the client library.
+# What a node's absence, silence or babble is called.
 UNREACHABLE_CODES: Final = frozenset(
-    {"NODE_UNREACHABLE", "NODE_TIMEOUT", "NODE_NOT_READY", "NODE_ANSWER_INVALID", "WAIT_TIMEOUT"}
+    {"NODE_UNREACHABLE", "NODE_NOT_READY", "NODE_STOPPING", "BAD_ANSWER", "TIMED_OUT"}
 )
 
 
-class Refused(HansaError):
-    """The node or a contract said no. The command ends with exit code 1."""
-
-
 def exit_code_of(error: HansaError) -> int:
+    from cli.client import ClientError  # only a failing command pays for this import
+
     if error.code in UNREACHABLE_CODES:
         return UNREACHABLE
-    if isinstance(error, TxRejected | Refused):
+    if isinstance(error, TxRejected | ClientError):
         return REFUSED
     return LOCAL
 

@@ -1,0 +1,147 @@
+"""`hansa call` and `hansa query`: any method of any contract, by its published schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli import output
+from cli.settings import current, json_option, key_option, node_option
+from consensus.primitives.codec import data_to_json
+
+if TYPE_CHECKING:
+    from cli.client import Client, Outcome
+
+
+def open_client() -> Client:
+    """A client of the node that the settings name."""
+    from cli.client import Client
+
+    return Client(current().node())
+
+
+def chain_id_of(client: Client) -> bytes:
+    """The chain id that transactions for this node's chain carry."""
+    return bytes.fromhex(client.genesis()["chain_id"])
+
+
+def show_outcome(outcome: Outcome, result: Any = None) -> None:
+    """Print how a transaction ended; raise Refused unless it took effect."""
+    outcome.require()
+    value = {
+        "tx_id": outcome.tx_id.hex(),
+        "status": outcome.status,
+        "code": outcome.code,
+        "height": outcome.height,
+        "result": result,
+    }
+    if current().json:
+        output.print_json(value)
+    else:
+        click.echo(output.fields({name: one for name, one in value.items() if one is not None}))
+
+
+def describe(schema: dict[str, Any], contract: str, kind: str) -> str:
+    """The contract's methods of one kind, for people who gave none."""
+    rows = []
+    for name, method in schema[contract]["methods"].items():
+        if method["kind"] == kind:
+            arguments = method["args"]
+            names = [
+                name if name in arguments["required"] else f"[{name}]"
+                for name in arguments["properties"]
+            ]
+            rows.append((name, " ".join(names), method["doc"].split("\n")[0]))
+    return output.table(("method", "arguments", "what it does"), rows)
+
+
+def _pick(client: Client, contract: str | None, method: str | None, kind: str) -> bool:
+    """Whether a method was named; else the choices are printed. Raises InputError."""
+    if contract is not None and method is not None:
+        return True
+    schema = client.contracts()
+    if contract is None:
+        rows = [(name, one["version"], one["doc"].split("\n")[0]) for name, one in schema.items()]
+        click.echo(output.table(("contract", "version", "what it is"), rows))
+        return False
+    from cli.arguments import require_contract
+
+    require_contract(schema, contract)
+    click.echo(describe(schema, contract, kind))
+    return False
+
+
+@click.command()
+@click.argument("contract", required=False)
+@click.argument("method", required=False)
+@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--timeout", "timeout_s", type=click.IntRange(1, 600), default=60, show_default=True,
+              help="Seconds to wait for it to be committed.")  # fmt: skip
+@key_option
+@node_option
+@json_option
+def call(
+    contract: str | None, method: str | None, arguments: tuple[str, ...], timeout_s: int
+) -> None:
+    """Call METHOD of CONTRACT in a transaction signed with --key, and wait for its block.
+
+    Without METHOD, list the contract's methods; without CONTRACT, the contracts. Lists and objects
+    are given as JSON, bytes as hex.
+
+    \b
+    Examples:
+      hansa call batch
+      hansa call identity add_key key=a1b2... label=shop 'roles=["corporate_user"]' --key me.json
+    """
+    from cli.arguments import parse_arguments
+    from cli.client import make_transaction
+
+    with open_client() as client:
+        if not _pick(client, contract, method, "call"):
+            return
+        assert contract is not None and method is not None
+        args = parse_arguments(client.contracts(), contract, method, "call", arguments)
+        seed = current().signing_seed()
+        tx = make_transaction(seed, chain_id_of(client), [(contract, method, args)])
+        (outcome,) = client.submit_and_wait([tx], timeout_s=timeout_s)
+        status = client.tx_status(tx.tx_id) if outcome.status == "committed" else {}
+        if not outcome.succeeded and status.get("detail"):
+            from dataclasses import replace
+
+            outcome = replace(outcome, message=status["detail"])
+        show_outcome(outcome, status.get("result"))
+
+
+@click.command()
+@click.argument("contract", required=False)
+@click.argument("method", required=False)
+@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+@node_option
+@json_option
+def query(contract: str | None, method: str | None, arguments: tuple[str, ...]) -> None:
+    """Ask METHOD of CONTRACT, on the node's newest committed state.
+
+    \b
+    Examples:
+      hansa query batch
+      hansa query identity organisation id=4012345000009
+    """
+    from cli.arguments import parse_arguments
+
+    with open_client() as client:
+        if not _pick(client, contract, method, "query"):
+            return
+        assert contract is not None and method is not None
+        args = parse_arguments(client.contracts(), contract, method, "query", arguments)
+        answer = client.query(contract, method, args)
+    value = data_to_json(answer.value)
+    if current().json:
+        output.print_json({"height": answer.height, "result": value})
+    elif isinstance(value, dict):
+        click.echo(output.fields(value))
+    elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        headers = list(value[0])
+        click.echo(output.table(headers, [[one.get(name) for name in headers] for one in value]))
+    else:
+        output.print_json(value)
