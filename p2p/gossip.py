@@ -37,9 +37,6 @@ class Waiting(Protocol):
     wire_id: bytes
     arrived_ms: int
 
-    @property
-    def raw(self) -> bytes: ...
-
 
 class Pool(Protocol):
     """What gossip needs of the node."""

@@ -1,0 +1,387 @@
+"""The committed chain of this node: judging contents, executing them, committing blocks.
+
+Executing touches nothing committed and may be done for several contents on one tip; committing
+one of the outcomes is a single synced batch. After a crash the node is at the old tip or the new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import trio
+
+from consensus import rules
+from consensus.block import Block, Content, Header, SealedBlock
+from consensus.certificates import Certificate
+from consensus.params import Params
+from consensus.pbft.inputs import NewHeight, OwnVotes
+from consensus.primitives.codec import Wire, encode
+from consensus.primitives.crypto import TAG_TRANSACTION, sha256
+from consensus.primitives.errors import (
+    CodecError,
+    HansaError,
+    LocalFault,
+    PeerFault,
+    TxRejected,
+)
+from consensus.primitives.merkle import Frontier
+from consensus.receipt import Receipt
+from consensus.rules import Turns, proposer_order, turns_after
+from consensus.transaction import Transaction
+from consensus.validators import ValidatorSet
+from contracts.runtime.executor import BlockContext, BlockExecutor
+from contracts.runtime.registry import Registry
+from genesis.build import NO_PROPOSER, initial_state
+from genesis.document import GenesisDocument
+from node.ports import Blocking, Verifier
+from node.store.blocks import BlockStore, Operations
+from node.store.kv import KV
+from node.store.state import StateDelta, StateStore
+
+T = TypeVar("T", bound=Wire)
+
+EXECUTE_SLICE: Final = 16
+"""Transactions executed before the event loop gets its turn again."""
+
+
+class ContentRefused(HansaError):
+    """A content that no honest validator votes for; the code names the broken rule."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What executing one content on the tip gives."""
+
+    content: Content
+    block: Block
+    transactions: tuple[Transaction, ...]
+    receipts: tuple[Receipt, ...]
+    delta: StateDelta
+    turns: Turns
+
+    @property
+    def header(self) -> Header:
+        return self.block.header
+
+
+class Chain:
+    """Opened on a node's store; creates block 0 from the genesis document when there is none."""
+
+    def __init__(
+        self,
+        document: GenesisDocument,
+        registry: Registry,
+        kv: KV,
+        blocking: Blocking,
+        verifier: Verifier,
+    ) -> None:
+        """Raises LocalFault for foreign or damaged data (STORE_...) or differing contracts."""
+        self.chain_id = document.chain_id
+        self.params: Params = document.params
+        self.registry = registry
+        self.state = StateStore(kv)
+        self.blocks = BlockStore(kv)
+        self._kv = kv
+        self._blocking = blocking
+        self._verifier = verifier
+        self._recent: dict[bytes, int] = {}
+        if not self.blocks.open(self.chain_id):
+            self._create(document)
+        self._load()
+
+    # --- opening -----------------------------------------------------------------------------
+
+    def _create(self, document: GenesisDocument) -> None:
+        validators = document.validator_set()
+        state = initial_state(document, self.registry)
+        state |= rules.system_state(validators, self.params)
+        delta = self.state.prepare(state)
+        content = Content(0, bytes(32), document.time_ms, NO_PROPOSER, (), (), None)
+        header = rules.make_header(
+            content,
+            chain_id=self.chain_id,
+            receipts=(),
+            state_root=delta.root,
+            validators=validators,
+            next_validators=validators,
+            params=self.params,
+            contracts_hash=self.registry.digest,
+            history_root=Frontier().root,
+        )
+        block = Block(header, (), (), None)
+        operations: Operations = self.blocks.creation(self.chain_id)
+        operations += self.blocks.append(block, None, (), [], Frontier().append(block.hash))
+        operations += delta.operations
+        self._kv.write(operations, sync=True)
+        self.state.commit(delta)
+
+    def _load(self) -> None:
+        tip = self.blocks.tip()
+        block = self.blocks.block(tip.height)
+        if block is None or block.hash != tip.hash:
+            raise LocalFault("STORE_CORRUPT", f"block {tip.height}, the tip, is missing or altered")
+        if block.header.state_root != self.state.root:
+            raise LocalFault("STORE_CORRUPT", f"the state is not that of block {tip.height}")
+        if block.header.contracts_hash != self.registry.digest:
+            raise LocalFault(
+                "CONTRACTS_DIFFER",
+                "this software's contracts are not the chain's: install the release in use",
+            )
+        self._frontier = tip.frontier
+        self._set_tip(block.header, self.blocks.certificate(tip.height))
+        # Replay protection needs the ids of every transaction that could still be valid.
+        window: list[list[Transaction]] = []
+        height, header = tip.height, block.header
+        while height > 0 and header.time_ms + self.params.tx_window_ms >= self.header.time_ms:
+            older = self.blocks.block(height)
+            if older is None:
+                raise LocalFault("STORE_CORRUPT", f"block {height} of the last window is missing")
+            header = older.header
+            window.append([Transaction.parse(raw) for raw in older.bodies])
+            height -= 1
+        for transactions in reversed(window):
+            self._remember(transactions)
+
+    def _set_tip(self, header: Header, certificate: Certificate | None) -> None:
+        self.header = header
+        self.certificate = certificate
+        self.validators = self._system(rules.NEXT_VALIDATORS_KEY, ValidatorSet)
+        self.parent_validators = self._system(rules.VALIDATORS_KEY, ValidatorSet)
+        self._turns = self._system(rules.TURNS_KEY, Turns)
+
+    def _system(self, key: bytes, wire: type[T]) -> T:
+        raw = self.state.get(key)
+        if raw is None:
+            raise LocalFault("STORE_CORRUPT", "a system value is missing from the state")
+        try:
+            return wire.decode(raw)
+        except CodecError as error:
+            raise LocalFault("STORE_CORRUPT", f"a system value: {error.message}") from None
+
+    def _remember(self, transactions: list[Transaction]) -> None:
+        for tx in transactions:
+            self._recent[tx.tx_id] = tx.body.valid_until
+
+    # --- looking -----------------------------------------------------------------------------
+
+    @property
+    def height(self) -> int:
+        return self.header.height
+
+    @property
+    def hash(self) -> bytes:
+        return self.header.digest
+
+    def committed(self, tx_id: bytes) -> bool:
+        """Whether a transaction that may still be valid is in the chain."""
+        return tx_id in self._recent
+
+    def next_height(self, me: bytes | None, own: OwnVotes) -> NewHeight:
+        """The core's input for the height after the tip."""
+        return NewHeight(
+            self.chain_id,
+            self.height + 1,
+            self.hash,
+            self.header.time_ms,
+            self.validators,
+            self.parent_validators,
+            self.params,
+            proposer_order(self.validators, self._turns, self.height + 1),
+            me if me in self.validators else None,
+            own,
+        )
+
+    def evidence_known(self, digest: bytes) -> bool:
+        return self.state.get(rules.evidence_key(digest)) is not None
+
+    def block_context(self) -> BlockContext:
+        """The newest block's surroundings, for queries."""
+        header = self.header
+        return BlockContext(header.chain_id, header.height, header.time_ms, header.proposer)
+
+    # --- judging and executing ---------------------------------------------------------------
+
+    def check_transaction(self, tx: Transaction, time_ms: int) -> None:
+        """The rules for a transaction in a block of that time, its signature excepted.
+
+        Raises TxRejected: TX_WRONG_CHAIN, TX_TOO_LARGE, TX_STEPS, TX_EXPIRED, TX_TOO_FAR,
+        TX_DUPLICATE.
+        """
+        body, params = tx.body, self.params
+        if body.chain_id != self.chain_id:
+            raise TxRejected(
+                "TX_WRONG_CHAIN",
+                f"signed for chain {body.chain_id.hex()[:16]}, this is {self.chain_id.hex()[:16]}",
+            )
+        if len(tx.raw) > params.tx_bytes_max:
+            raise TxRejected("TX_TOO_LARGE", f"{len(tx.raw)} bytes, limit {params.tx_bytes_max}")
+        if not 0 < body.steps_max <= params.tx_steps_max:
+            raise TxRejected("TX_STEPS", f"steps_max must be within 1..{params.tx_steps_max}")
+        if body.valid_until < time_ms:
+            raise TxRejected(
+                "TX_EXPIRED", f"valid until {body.valid_until}, the block's time is {time_ms}"
+            )
+        if body.valid_until > time_ms + params.tx_window_ms:
+            raise TxRejected(
+                "TX_TOO_FAR",
+                f"valid_until is more than {params.tx_window_ms} ms after the block's time",
+            )
+        if tx.tx_id in self._recent:
+            raise TxRejected("TX_DUPLICATE", "the transaction is already committed")
+
+    async def _check_content(
+        self, content: Content, transactions: list[Transaction], verified: set[bytes]
+    ) -> None:
+        params = self.params
+        if sum(len(tx.raw) for tx in transactions) > params.block_bytes_max:
+            raise ContentRefused("BLOCK_TOO_LARGE", "the bodies exceed block_bytes_max")
+        if sum(tx.body.steps_max for tx in transactions) > params.block_steps_max:
+            raise ContentRefused("BLOCK_STEPS", "the steps_max exceed block_steps_max")
+        if len({tx.tx_id for tx in transactions}) != len(transactions):
+            raise ContentRefused("TX_DUPLICATE", "one body stands twice, signed differently")
+        for tx in transactions:
+            try:
+                self.check_transaction(tx, content.time_ms)
+            except TxRejected as error:
+                raise ContentRefused(error.code, f"{tx.tx_id.hex()}: {error.message}") from None
+        fresh = [tx for tx in transactions if tx.wire_id not in verified]
+        good = await self._verifier.verify(
+            [(tx.body.sender, TAG_TRANSACTION, tx.body_raw, tx.signature) for tx in fresh]
+        )
+        if not all(good):
+            raise ContentRefused("TX_SIGNATURE", "a transaction is not signed by its sender")
+        seen: set[bytes] = set()
+        for one in content.evidence:
+            try:
+                height = one.check(self.chain_id)
+            except PeerFault as error:
+                raise ContentRefused(error.code, error.message) from None
+            known = one.digest in seen or self.evidence_known(one.digest)
+            if known or height > content.height or one.sender not in self.validators:
+                raise ContentRefused("EVIDENCE_INVALID", "evidence that is old or concerns nobody")
+            seen.add(one.digest)
+
+    async def execute(
+        self, content: Content, bodies: list[Transaction], verified: set[bytes]
+    ) -> Outcome:
+        """The outcome of a content whose form the core (or a certificate) has vouched for.
+
+        ``bodies`` are its transactions in order; those with their wire id in ``verified`` have
+        had their signatures checked. Raises ContentRefused when a rule is broken, LocalFault when
+        this node fails.
+        """
+        assert content.parent == self.hash, "contents are executed on the tip"
+        await self._check_content(content, bodies, verified)
+        block = BlockContext(self.chain_id, content.height, content.time_ms, content.proposer)
+        executor = BlockExecutor(self.registry, self.state, block)
+        receipts: list[Receipt] = []
+        for start in range(0, len(bodies), EXECUTE_SLICE):
+            for tx in bodies[start : start + EXECUTE_SLICE]:
+                receipts.append(executor.execute(tx))
+            await trio.lowlevel.checkpoint()
+        changes = executor.changes
+        for one in content.evidence:
+            changes[rules.evidence_key(one.digest)] = encode(content.height)
+        turns = turns_after(self.validators, self._turns, content)
+        if turns != self._turns:
+            changes[rules.TURNS_KEY] = turns.raw
+        if self.validators != self.parent_validators:
+            changes[rules.VALIDATORS_KEY] = self.validators.raw
+        delta = self.state.prepare(changes)
+        header = rules.make_header(
+            content,
+            chain_id=self.chain_id,
+            receipts=tuple(receipts),
+            state_root=delta.root,
+            validators=self.validators,
+            next_validators=self.validators,
+            params=self.params,
+            contracts_hash=self.registry.digest,
+            history_root=self._frontier.root,
+        )
+        sealed = Block(
+            header, tuple(tx.raw for tx in bodies), content.evidence, content.last_certificate
+        )
+        return Outcome(content, sealed, tuple(bodies), tuple(receipts), delta, turns)
+
+    async def execute_sealed(self, sealed: SealedBlock) -> Outcome:
+        """Check a block from a peer against its certificate and execute it on the tip.
+
+        Raises PeerFault if block or certificate is wrong, LocalFault DIVERGED if a certified
+        block gives another outcome here: this node can't follow the chain.
+        """
+        block, certificate = sealed.block, sealed.certificate
+        if certificate is None or certificate.block_hash != block.hash:
+            raise PeerFault("BLOCK_INVALID", "the certificate is not the block's")
+        if certificate.height != block.height or block.height != self.height + 1:
+            raise PeerFault("BLOCK_INVALID", "not the block after this node's tip")
+        quorum = self.validators.thresholds(self.params.fault_model).quorum
+        certificate.check(self.chain_id, self.validators, quorum)
+        if block.header.parent != self.hash:
+            raise LocalFault(
+                "DIVERGED",
+                f"a quorum certified block {block.height} on a parent that is not this node's:"
+                " its chain is another one",
+            )
+        try:
+            bodies = [Transaction.parse(raw) for raw in block.bodies]
+            outcome = await self.execute(block.content, bodies, set())
+        except (TxRejected, ContentRefused) as error:
+            raise LocalFault(
+                "DIVERGED", f"certified block {block.height} breaks a rule here: {error}"
+            ) from None
+        if outcome.block.hash != block.hash:
+            raise LocalFault(
+                "DIVERGED",
+                f"executing certified block {block.height} gave another result on this node:"
+                f" {_differences(block.header, outcome.header)}",
+            )
+        return outcome
+
+    # --- committing --------------------------------------------------------------------------
+
+    async def commit(self, outcome: Outcome, certificate: Certificate) -> None:
+        """Make an outcome the tip: one synced batch. Raises LocalFault; the tip is then the old
+        one."""
+        assert certificate.block_hash == outcome.block.hash
+        frontier = self._frontier.append(outcome.block.hash)
+        tx_ids = [tx.tx_id for tx in outcome.transactions]
+        operations = self.blocks.append(
+            outcome.block, certificate, outcome.receipts, tx_ids, frontier
+        )
+        operations += outcome.delta.operations
+        await self._blocking.run(lambda: self._kv.write(operations, sync=True))
+        self.state.commit(outcome.delta)
+        self._frontier = frontier
+        self._set_tip(outcome.header, certificate)
+        self._remember(list(outcome.transactions))
+        self._forget_expired()
+
+    def _forget_expired(self) -> None:
+        """A tx id is remembered until block time has passed its ``valid_until``."""
+        now = self.header.time_ms
+        # Mostly oldest first, so this ends early; one that stays behind a longer-lived
+        # one only stays remembered longer than it needs to be.
+        while self._recent:
+            tx_id, valid_until = next(iter(self._recent.items()))
+            if valid_until >= now:
+                return
+            del self._recent[tx_id]
+
+
+def _differences(theirs: Header, ours: Header) -> str:
+    names = [name for name, _ in Header.kinds() if getattr(theirs, name) != getattr(ours, name)]
+    return ", ".join(names)
+
+
+def parse_bodies(raws: list[bytes]) -> dict[bytes, Transaction]:
+    """Bodies from a peer by wire id. Raises PeerFault BODY_INVALID."""
+    found = {}
+    for raw in raws:
+        try:
+            tx = Transaction.parse(raw)
+        except TxRejected as error:
+            raise PeerFault("BODY_INVALID", f"a body that is no transaction: {error}") from None
+        found[sha256(raw)] = tx
+    return found

@@ -1,0 +1,560 @@
+"""The engine: one task that owns consensus and the chain, and performs what the core decides.
+
+Everything arrives through one bounded inbox: votes, executed contents, blocks fetched by sync,
+ticks. Outputs of the core are performed in their order; a vote is on disk before it is sent. Only
+this task commits blocks, whether they were decided here or fetched, so there is no lock.
+
+Executing runs beside it (``_execute``), bound to the height: all such work is cancelled before a
+commit changes what it stands on.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from consensus.block import Content, SealedBlock
+from consensus.certificates import Certificate
+from consensus.evidence import Evidence
+from consensus.messages import (
+    Commit,
+    Prepare,
+    Proposal,
+    RoundChange,
+    Vote,
+    encode_vote,
+)
+from consensus.pbft import machine
+from consensus.pbft import outputs as out
+from consensus.pbft.inputs import (
+    Built,
+    Connected,
+    Executed,
+    Input,
+    Now,
+    OwnVotes,
+    Received,
+    Signed,
+    Tick,
+)
+from consensus.pbft.state import State
+from consensus.primitives.errors import PeerFault
+from consensus.validators import signers
+from node import frames, log
+from node.admission import Ended
+from node.bodies import Bodies
+from node.bus import Bus
+from node.chain import Chain, ContentRefused, Outcome
+from node.mempool import Mempool
+from node.metrics import Metrics
+from node.ports import Clock
+from node.proposer import Proposer
+from node.roster import Roster
+from node.signer import Signer
+from p2p.ports import FRAME_BYTES_MAX, Channel, Network
+
+INBOX_MAX: Final = 1024
+TICK_MS: Final = 20
+ATTACH_YOUNGER_MS: Final = 200
+ATTACH_BYTES_MAX: Final = 128 << 10
+EVIDENCE_KEPT: Final = 64
+ANSWER_AGAIN_MS: Final = 500
+
+_log = log.get("engine")
+
+
+@dataclass(frozen=True)
+class _Vote:
+    vote: Vote
+    peer: bytes
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    sealed: SealedBlock
+    peer: bytes
+    done: trio.Event = field(default_factory=trio.Event)
+
+
+@dataclass(frozen=True)
+class _Executed:
+    content: Content
+    outcome: Outcome | None
+    problem: str
+
+
+class _Poke:
+    """Something may be due."""
+
+
+_Item = _Vote | _Fetched | _Executed | _Poke | Connected
+
+
+class Engine:
+    """Runs one node's part in agreement; it only follows until it becomes a validator."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        mempool: Mempool,
+        ended: Ended,
+        bodies: Bodies,
+        network: Network,
+        roster: Roster,
+        clock: Clock,
+        bus: Bus,
+        metrics: Metrics,
+    ) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._ended = ended
+        self._bodies = bodies
+        self._signer: Signer | None = None
+        self._proposer: Proposer | None = None
+        self._network = network
+        self._roster = roster
+        self._clock = clock
+        self._bus = bus
+        self._metrics = metrics
+        self._send, self._inbox = trio.open_memory_channel[_Item](INBOX_MAX)
+        self._poked = False
+        self._local: deque[Input] = deque()
+        self._state: State | None = None
+        self._nursery: trio.Nursery | None = None
+        self._executing: list[trio.CancelScope] = []
+        self._outcomes: dict[bytes, Outcome] = {}
+        self._awaiting: Certificate | None = None
+        self._evidence: OrderedDict[bytes, Evidence] = OrderedDict()
+        self._answered_ms: dict[tuple[bytes, int], int] = {}
+        self._committed_ms = clock.mono_ms()
+        self.memory_lost = trio.Event()
+        """Set while this validator has no vote log that it can trust."""
+        self.memory_lost.set()
+
+    # --- what other tasks call ---------------------------------------------------------------
+
+    async def vote_received(self, vote: Vote, peer: bytes) -> None:
+        """A vote from a validator's link. Waits when the inbox is full, which slows that peer."""
+        if self._roster.validators.get(peer) != vote.sender:
+            raise PeerFault("NOT_ITS_VOTE", "a vote that is not of the node that sent it")
+        await self._send.send(_Vote(vote, peer))
+
+    async def block_fetched(self, sealed: SealedBlock, peer: bytes) -> None:
+        """A certified block; returns when it was committed or found useless."""
+        item = _Fetched(sealed, peer)
+        await self._send.send(item)
+        await item.done.wait()
+
+    async def validator_connected(self, consensus_key: bytes) -> None:
+        await self._send.send(Connected(consensus_key))
+
+    def poke(self) -> None:
+        """Work arrived or time passed. Never blocks; many pokes are one."""
+        if not self._poked:
+            self._poked = True
+            try:
+                self._send.send_nowait(_Poke())
+            except trio.WouldBlock:
+                self._poked = False  # the inbox is full, so the engine is awake anyway
+
+    def evidence_received(self, evidence: Evidence) -> bool:
+        """Keep evidence for the next own proposal; False if it was known. Raises PeerFault."""
+        if evidence.digest in self._evidence or self._chain.evidence_known(evidence.digest):
+            return False
+        evidence.check(self._chain.chain_id)
+        if evidence.sender not in self._chain.validators:
+            raise PeerFault("EVIDENCE_INVALID", "evidence against no validator")
+        self._evidence[evidence.digest] = evidence
+        if len(self._evidence) > EVIDENCE_KEPT:
+            self._evidence.popitem(last=False)
+        return True
+
+    @property
+    def round(self) -> int:
+        return self._state.round if self._state is not None else 0
+
+    def votes_ahead(self, consensus_key: bytes) -> bool:
+        """Whether a validator was heard voting above the height being decided."""
+        return self._state is not None and any(
+            sender == consensus_key for sender, _ in self._state.ahead
+        )
+
+    def describe(self) -> dict[str, object]:
+        """Where agreement stands, for operators."""
+        state = self._state
+        if state is None:
+            return {}
+        proposer = state.proposer(state.round)
+        return {
+            "height": state.context.height,
+            "round": state.round,
+            "proposer": state.context.validators.name(proposer),
+            "voting": state.context.me is not None,
+        }
+
+    @property
+    def voting(self) -> bool:
+        """Whether this node votes in the height being decided."""
+        return self._signer is not None and self._chain.height >= self._signer.log.floor
+
+    def become_validator(self, signer: Signer) -> None:
+        """Vote with this signer, above its log's floor."""
+        self._signer = signer
+        self._proposer = Proposer(self._chain, self._mempool, self._clock, signer.key)
+        self.memory_lost = trio.Event()
+        self._local.append(self._next_height())
+        self.poke()
+
+    def _stop_voting(self) -> None:
+        self._signer = None
+        self._proposer = None
+        self.memory_lost.set()
+        self._local.append(self._next_height())
+
+    # --- the task ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Runs until cancelled. Raises LocalFault when this node must stop."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._tick)
+            self._local.append(self._next_height())
+            while True:
+                while self._local:
+                    await self._apply(self._local.popleft())
+                await self._handle(await self._inbox.receive())
+
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep_ms(TICK_MS)
+            if self._state is not None and self._clock.mono_ms() >= machine.wake_at(self._state):
+                self.poke()
+
+    def _next_height(self) -> Input:
+        height = self._chain.height + 1
+        me, own = None, OwnVotes()
+        if self._signer is not None and self.voting:
+            me, own = self._signer.key, self._signer.log.own_votes(height)
+        return self._chain.next_height(me, own)
+
+    async def _handle(self, item: _Item) -> None:
+        if isinstance(item, _Vote):
+            await self._judged(item.peer, self._apply(Received(item.vote)))
+            self._look_for_own_votes(item.vote)
+        elif isinstance(item, _Fetched):
+            try:
+                await self._judged(item.peer, self._take_block(item.sealed))
+            finally:
+                item.done.set()
+        elif isinstance(item, _Executed):
+            await self._content_executed(item)
+        elif isinstance(item, Connected):
+            await self._apply(item)
+        else:
+            self._poked = False
+            await self._apply(Tick(self._mempool.waits_since()))
+
+    async def _judged(self, peer: bytes, work: Awaitable[None]) -> None:
+        """A peer's fault costs it its link, never this node."""
+        try:
+            await work
+        except PeerFault as error:
+            self._metrics.peer_faults.labels(error.code).inc()
+            _log.warning(
+                "peer at fault", peer=self._roster.name(peer), code=error.code, reason=error.message
+            )
+            self._network.drop(peer, str(error))
+
+    async def _apply(self, event: Input) -> None:
+        now = Now(self._clock.wall_ms(), self._clock.mono_ms())
+        self._state, outputs = machine.apply(self._state, event, now)
+        for output in outputs:
+            await self._perform(output)
+
+    async def _perform(self, output: out.Output) -> None:
+        if isinstance(output, out.Sign):
+            await self._sign(output)
+        elif isinstance(output, out.Broadcast):
+            self._broadcast(output.votes, output.peer)
+        elif isinstance(output, out.Build):
+            assert self._proposer is not None
+            content = self._proposer.build(output.txs_max, self._open_evidence())
+            self._local.append(Built(output.round, content))
+        elif isinstance(output, out.Execute):
+            assert self._nursery is not None
+            scope = trio.CancelScope()
+            self._executing.append(scope)
+            self._nursery.start_soon(self._execute, output, scope)
+        elif isinstance(output, out.Decided):
+            await self._decided(output.certificate)
+        elif isinstance(output, out.AnswerDecided):
+            self._answer_decided(output.peer, output.height)
+        elif isinstance(output, out.SplitVote):
+            self._split_vote(output)
+        elif isinstance(output, out.Diverged):
+            _log.error(
+                "own execution differs from the quorum's",
+                height=output.height,
+                round=output.round,
+                own=output.own,
+                quorum=output.quorums,
+            )
+        elif isinstance(output, out.Caught):
+            self._caught(output.evidence)
+        else:
+            self._metrics.rounds_changed.inc()
+            self._metrics.round.set(output.round)
+            _log.info("round entered", height=output.height, round=output.round)
+
+    # --- votes -------------------------------------------------------------------------------
+
+    async def _sign(self, order: out.Sign) -> None:
+        assert self._signer is not None
+        bodies: tuple[bytes, ...] = ()
+        if isinstance(order.vote, Prepare) and order.content is not None:
+            outcome = self._outcomes[order.content.digest]
+            bodies = outcome.block.bodies
+        started = self._clock.mono_ms()
+        signed = await self._signer.sign(order.vote, order.content, bodies, order.prepared)
+        self._metrics.vote_log_seconds.observe((self._clock.mono_ms() - started) / 1000)
+        sent = self._with_young_bodies(signed) if isinstance(signed, Proposal) else signed
+        self._broadcast((sent,), None)
+        self._local.append(Signed(signed))
+
+    def _with_young_bodies(self, vote: Proposal) -> Proposal:
+        """Attach bodies that gossip may not have brought everywhere yet."""
+        now, size = self._clock.mono_ms(), 0
+        young: list[bytes] = []
+        for wire_id in reversed(vote.content.wire_ids):
+            entry = self._mempool.get(wire_id)
+            if entry is None or now - entry.arrived_ms > ATTACH_YOUNGER_MS:
+                continue
+            size += entry.size
+            if size > ATTACH_BYTES_MAX:
+                break
+            young.append(entry.tx.raw)
+        if not young:
+            return vote
+        return Proposal(
+            vote.height,
+            vote.round,
+            vote.content,
+            tuple(young),
+            vote.justification,
+            vote.sender,
+            vote.signature,
+        )
+
+    def _broadcast(self, votes: tuple[Vote, ...], validator: bytes | None) -> None:
+        if validator is None:
+            peers = self._roster.connected_validators(self._network)
+        else:
+            key = self._roster.network_key(validator)
+            peers = [] if key is None else [key]
+        for vote in votes:
+            payload = encode_vote(vote)
+            for peer in peers:
+                self._network.send(peer, Channel.CONSENSUS, payload)
+
+    def _look_for_own_votes(self, vote: Vote) -> None:
+        """Rule 9: an own PREPARE that the log lacks means that the log is not the memory."""
+        changes: tuple[RoundChange, ...] = ()
+        if isinstance(vote, RoundChange):
+            changes = (vote,)
+        elif isinstance(vote, Proposal):
+            changes = vote.justification
+        for change in changes:
+            pair = change.prepared
+            if pair is not None and change.height == self._chain.height + 1:
+                self._own_vote_shown(
+                    Prepare, change.height, pair.round, pair.block_hash, pair.signers
+                )
+
+    def _own_vote_shown(
+        self, kind: type[Vote], height: int, round_: int, block_hash: bytes, marks: bytes
+    ) -> None:
+        if self._signer is None:
+            return
+        validators = self._chain.validators
+        position = validators.index_of.get(self._signer.key)
+        if position is None or position not in (signers(marks, len(validators)) or ()):
+            return
+        if not self._signer.log.knows(kind, height, round_, block_hash):
+            what = f"{kind.__name__} at height {height}, round {round_}"
+            _log.error("a peer shows an own vote that the vote log lacks; voting stops", vote=what)
+            self._stop_voting()
+
+    # --- executing ---------------------------------------------------------------------------
+
+    async def _execute(self, order: out.Execute, scope: trio.CancelScope) -> None:
+        """Find the bodies and execute; the result comes back through the inbox."""
+        content = order.content
+        with scope:
+            if content.digest in self._outcomes:
+                await self._send.send(_Executed(content, self._outcomes[content.digest], ""))
+                return
+            outcome, problem = None, ""
+            try:
+                kept = self._signer.log.bodies(content.digest) if self._signer else ()
+                transactions, verified = await self._bodies.collect(
+                    content.wire_ids, (*order.bodies, *kept), self._roster.network_key(order.source)
+                )
+                started = self._clock.mono_ms()
+                outcome = await self._chain.execute(content, transactions, verified)
+                self._metrics.execute_seconds.observe((self._clock.mono_ms() - started) / 1000)
+            except ContentRefused as error:
+                problem = str(error)
+                _log.warning("content refused", height=content.height, reason=problem)
+            if outcome is not None:
+                self._outcomes[content.digest] = outcome
+            await self._send.send(_Executed(content, outcome, problem))
+
+    async def _content_executed(self, item: _Executed) -> None:
+        if item.content.parent != self._chain.hash:
+            return  # of a height that is decided
+        outcome = item.outcome
+        certificate = self._awaiting
+        if outcome is not None and certificate is not None:
+            if outcome.block.hash == certificate.block_hash:
+                await self._commit(outcome, certificate)
+            return
+        block_hash = None if outcome is None else outcome.block.hash
+        await self._apply(Executed(item.content.digest, block_hash, item.problem))
+
+    def _split_vote(self, split: out.SplitVote) -> None:
+        outcomes = {
+            block_hash.hex()[:16]: [self._chain.validators.name(key) for key in keys]
+            for block_hash, keys in split.tally
+        }
+        held = self._mempool.suspect(split.content.wire_ids)
+        _log.error(
+            "validators got different outcomes from one content",
+            height=split.content.height,
+            transactions=len(split.content.wire_ids),
+            outcomes=outcomes,
+        )
+        for entry in held:
+            _log.error("transaction held out: it alone splits the vote", tx_id=entry.tx.tx_id.hex())
+            self._ended.add(entry.tx.tx_id, "TX_HELD_OUT", "validators do not agree on its outcome")
+
+    # --- committing --------------------------------------------------------------------------
+
+    async def _decided(self, certificate: Certificate) -> None:
+        for outcome in self._outcomes.values():
+            if outcome.block.hash == certificate.block_hash:
+                await self._commit(outcome, certificate)
+                return
+        # Own execution is under way, or differs, or the content never came: sync fetches the
+        # block from those who announce it, and executing that tells.
+        self._awaiting = certificate
+
+    async def _take_block(self, sealed: SealedBlock) -> None:
+        block, certificate = sealed.block, sealed.certificate
+        if block.height != self._chain.height + 1 or certificate is None:
+            return
+        outcome = next(
+            (one for one in self._outcomes.values() if one.block.hash == block.hash), None
+        )
+        if outcome is None:
+            # A fetched block is judged on a still chain.
+            outcome = await self._chain.execute_sealed(sealed)
+        else:
+            quorum = self._chain.validators.thresholds(self._chain.params.fault_model).quorum
+            certificate.check(self._chain.chain_id, self._chain.validators, quorum)
+            if certificate.block_hash != block.hash or certificate.height != block.height:
+                raise PeerFault("BLOCK_INVALID", "the certificate is not the block's")
+        self._own_vote_shown(
+            Commit, block.height, certificate.round, block.hash, certificate.signers
+        )
+        await self._commit(outcome, certificate)
+
+    async def _commit(self, outcome: Outcome, certificate: Certificate) -> None:
+        for scope in self._executing:
+            scope.cancel()
+        self._executing = []
+        started = self._clock.mono_ms()
+        await self._chain.commit(outcome, certificate)
+        now = self._clock.mono_ms()
+        self._outcomes = {}
+        self._awaiting = None
+        self._bodies.clear()
+        self._mempool.remove_committed([tx.tx_id for tx in outcome.transactions])
+        for entry in self._mempool.remove_expired(outcome.header.time_ms):
+            self._ended.add(entry.tx.tx_id, "TX_EXPIRED", "it found no block before valid_until")
+        for one in outcome.content.evidence:
+            self._evidence.pop(one.digest, None)
+        if self._signer is not None:
+            self._signer.log.decided(outcome.header.height)
+        self._measure(outcome, certificate, now - started, now)
+        self._bus.committed(self._chain.height)
+        announcement = self.status_frame()
+        for peer in self._network.connected():
+            self._network.send(peer, Channel.CHAIN, announcement)
+        self._local.clear()
+        self._local.append(self._next_height())
+        self.poke()
+
+    def _measure(self, outcome: Outcome, certificate: Certificate, store_ms: int, now: int) -> None:
+        metrics = self._metrics
+        metrics.height.set(outcome.header.height)
+        metrics.round.set(0)
+        metrics.blocks.inc()
+        metrics.block_txs.observe(len(outcome.transactions))
+        codes: dict[str, int] = {}
+        for receipt in outcome.receipts:
+            codes[receipt.code] = codes.get(receipt.code, 0) + 1
+        for code, count in codes.items():
+            metrics.txs.labels(code).inc(count)
+        metrics.store_seconds.observe(store_ms / 1000)
+        metrics.block_seconds.observe((now - self._committed_ms) / 1000)
+        self._committed_ms = now
+        _log.info(
+            "block committed",
+            height=outcome.header.height,
+            hash=outcome.block.hash,
+            round=certificate.round,
+            txs=len(outcome.transactions),
+            state_root=outcome.header.state_root,
+        )
+
+    # --- answers and evidence ----------------------------------------------------------------
+
+    def status_frame(self) -> bytes:
+        """This node's tip, as told to peers."""
+        return frames.frame(frames.STATUS, [self._chain.height, self._chain.hash])
+
+    def _answer_decided(self, validator: bytes, height: int) -> None:
+        """Rule 6: the block and its certificate, once in a while for each asker and height."""
+        peer = self._roster.network_key(validator)
+        if peer is None or height > self._chain.height:
+            return
+        now = self._clock.mono_ms()
+        if now - self._answered_ms.get((peer, height), -ANSWER_AGAIN_MS) < ANSWER_AGAIN_MS:
+            return
+        self._answered_ms = {
+            key: at for key, at in self._answered_ms.items() if now - at < ANSWER_AGAIN_MS
+        }
+        self._answered_ms[peer, height] = now
+        sealed = self._chain.blocks.sealed(height)
+        if sealed is not None and len(sealed.raw) < FRAME_BYTES_MAX[Channel.CHAIN]:
+            payload = bytes([frames.BLOCK]) + sealed.raw
+            self._network.send(peer, Channel.CHAIN, payload)
+        self._network.send(peer, Channel.CHAIN, self.status_frame())
+
+    def _open_evidence(self) -> list[Evidence]:
+        return [
+            one for one in self._evidence.values() if not self._chain.evidence_known(one.digest)
+        ]
+
+    def _caught(self, evidence: Evidence) -> None:
+        _log.error(
+            "validator contradicted itself", validator=self._chain.validators.name(evidence.sender)
+        )
+        if self.evidence_received(evidence):
+            payload = bytes([frames.EVIDENCE]) + evidence.raw
+            for peer in self._roster.connected_validators(self._network):
+                self._network.send(peer, Channel.CHAIN, payload)

@@ -1,0 +1,77 @@
+"""Frames of the chain channel and of requests: one byte for the kind, then canonical data.
+
+Chain channel: STATUS [height, block hash] is a node's tip; BLOCK a sealed block, for one that still
+votes on its height; EVIDENCE of a validator's contradiction.
+
+Requests: BLOCKS [from, count] -> array of sealed blocks, ascending, fewer than asked when they get
+too long; BODIES [wire ids] -> array of those at hand; SEEN consensus key -> [height, certificate |
+nil], see ``node.recovery``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from consensus.block import CONTENT_TXS_MAX
+from consensus.primitives.codec import decode, encode
+from consensus.primitives.errors import CodecError, PeerFault
+
+STATUS: Final = 1
+BLOCK: Final = 2
+EVIDENCE: Final = 3
+
+BLOCKS: Final = 1
+BODIES: Final = 2
+SEEN: Final = 3
+
+REQUEST_BYTES_MAX: Final = 512 << 10
+ANSWER_BYTES: Final = 4 << 20
+"""An answer with several parts ends with the part that reaches this size."""
+ANSWER_BYTES_MAX: Final = 20 << 20
+
+
+def frame(kind: int, value: Any) -> bytes:
+    return bytes([kind]) + encode(value)
+
+
+def split(payload: bytes) -> tuple[int, bytes]:
+    if not payload:
+        raise PeerFault("MESSAGE_MALFORMED", "an empty message")
+    return payload[0], payload[1:]
+
+
+def read(raw: bytes, bytes_max: int = REQUEST_BYTES_MAX) -> Any:
+    """The value of a peer's canonical bytes. Raises PeerFault MESSAGE_MALFORMED."""
+    try:
+        return decode(raw, bytes_max=bytes_max, items_max=CONTENT_TXS_MAX)
+    except CodecError as error:
+        raise PeerFault("MESSAGE_MALFORMED", error.message) from None
+
+
+def read_fields(raw: bytes, *kinds: type) -> list[Any]:
+    """An array of just these types. Raises PeerFault MESSAGE_MALFORMED."""
+    value = read(raw)
+    if type(value) is not list or [type(one) for one in value] != list(kinds):
+        raise PeerFault("MESSAGE_MALFORMED", "fields of other types than expected")
+    return value
+
+
+def read_blobs(raw: bytes, bytes_max: int = REQUEST_BYTES_MAX) -> list[bytes]:
+    """An array of byte strings. Raises PeerFault MESSAGE_MALFORMED."""
+    value = read(raw, bytes_max)
+    if type(value) is not list or any(type(one) is not bytes for one in value):
+        raise PeerFault("MESSAGE_MALFORMED", "not a list of byte strings")
+    return value
+
+
+def fill(parts: Iterable[bytes]) -> bytes:
+    """The answer that holds parts until it is long enough."""
+    taken: list[bytes] = []
+    size = 0
+    for part in parts:
+        taken.append(part)
+        size += len(part)
+        if size >= ANSWER_BYTES:
+            break
+    return encode(taken)

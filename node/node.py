@@ -1,0 +1,248 @@
+"""One whole node above its ports: the same object runs on a machine and in a virtual world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from consensus.evidence import Evidence
+from consensus.messages import decode_vote
+from consensus.primitives.codec import CodecError
+from consensus.primitives.crypto import public_key, sha256
+from consensus.primitives.errors import LocalFault, PeerFault
+from contracts.runtime.registry import Registry
+from genesis.document import GenesisDocument
+from node import frames, log
+from node.admission import Admission, Admitted
+from node.bodies import Bodies
+from node.bus import Bus
+from node.chain import Chain
+from node.engine import Engine
+from node.mempool import Mempool, Pooled
+from node.metrics import Metrics
+from node.ports import AppendFile, Blocking, Clock, Verifier
+from node.recovery import Recovery, answer_seen
+from node.roster import Roster
+from node.signer import Signer
+from node.store.kv import KV
+from node.sync import Sync, answer_blocks, read_sealed
+from node.wal import VoteLog
+from p2p.gossip import Gossip
+from p2p.ports import Channel, Handler, Network
+
+GOSSIP_TICK_MS: Final = 100
+IDS_PER_REQUEST_MAX: Final = 10_000
+
+_log = log.get("node")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The world of one node."""
+
+    clock: Clock
+    blocking: Blocking
+    verifier: Verifier
+    kv: KV
+    network: Callable[[Handler], Network]
+    """Makes this node's network end; called once, with the node."""
+
+
+@dataclass(frozen=True)
+class Voter:
+    """What a validator has beyond a full node: its key and the file of its vote log.
+
+    ``vote_from`` is the operator's word, when more validators lost their logs than can lie: trust
+    no answers, vote from that height on.
+    """
+
+    seed: bytes
+    votes: AppendFile
+    vote_from: int | None = None
+
+
+class Node:
+    """Admission, agreement, chain, gossip and sync of one node. Also the network's Handler."""
+
+    def __init__(
+        self,
+        document: GenesisDocument,
+        registry: Registry,
+        ports: Ports,
+        voter: Voter | None = None,
+        mempool: Mempool | None = None,
+    ) -> None:
+        """Opens the store. Raises LocalFault for a disk or data that can't be worked with."""
+        self.document = document
+        self.metrics = Metrics()
+        self.roster = Roster.of(document)
+        self.chain = Chain(document, registry, ports.kv, ports.blocking, ports.verifier)
+        self.mempool = mempool or Mempool()
+        self.admission = Admission(self.chain, self.mempool, ports.clock, ports.verifier)
+        self.bus = Bus(self.chain.height)
+        self.network = ports.network(self)
+        self._ports = ports
+        self._voter = voter
+        self.bodies = Bodies(self.mempool, self.network, self.roster, ports.clock)
+        self.engine = Engine(
+            self.chain,
+            self.mempool,
+            self.admission.ended,
+            self.bodies,
+            self.network,
+            self.roster,
+            ports.clock,
+            self.bus,
+            self.metrics,
+        )
+        self.sync = Sync(self.chain, self.engine, self.network, self.roster, ports.clock)
+        self.gossip = Gossip(self.network, self, ports.clock.mono_ms)
+        self.metrics.height.set(self.chain.height)
+
+    # --- running -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Runs until cancelled. Raises LocalFault (in an exception group) when it must stop."""
+        async with trio.open_nursery() as nursery:
+            signer = self._open_signer()
+            if signer is not None:
+                self.engine.become_validator(signer)
+            nursery.start_soon(self.engine.run)
+            nursery.start_soon(self.sync.run)
+            nursery.start_soon(self._spread)
+            if self._voter is not None:
+                nursery.start_soon(self._recover_when_needed, self._voter)
+
+    def _open_signer(self) -> Signer | None:
+        """The signer on an intact vote log; None if there is none (any more)."""
+        voter = self._voter
+        if voter is None:
+            return None
+        key = public_key(voter.seed)
+        try:
+            votes = VoteLog(voter.votes, key)
+        except LocalFault as error:
+            if error.code not in ("VOTE_LOG_MISSING", "VOTE_LOG_CORRUPT"):
+                raise
+            _log.error(
+                "no usable vote log; not voting until it is known what was signed",
+                code=error.code,
+                reason=error.message,
+            )
+            return None
+        return Signer(voter.seed, self.chain.chain_id, votes, self._ports.blocking)
+
+    async def _recover_when_needed(self, voter: Voter) -> None:
+        """Rule 9, each time that voting has stopped for want of a trusted log."""
+        key = public_key(voter.seed)
+        while True:
+            await self.engine.memory_lost.wait()
+            if voter.vote_from is not None:
+                floor = max(voter.vote_from, self.chain.height + 1) - 1
+                _log.warning("vote log renewed on the operator's word", votes_from=floor + 1)
+            else:
+                recovery = Recovery(self.chain, self.network, self.roster, self._ports.clock, key)
+                floor = await recovery.highest_seen() + 1
+            votes = VoteLog.create(voter.votes, key, floor)
+            signer = Signer(voter.seed, self.chain.chain_id, votes, self._ports.blocking)
+            self.engine.become_validator(signer)
+            _log.warning("voting again", from_height=floor + 1)
+
+    async def _spread(self) -> None:
+        while True:
+            await self._ports.clock.sleep_ms(GOSSIP_TICK_MS)
+            self.gossip.tick()
+            self.metrics.mempool_txs.set(len(self.mempool))
+            self.metrics.mempool_bytes.set(self.mempool.bytes)
+
+    async def submit(self, raws: list[bytes]) -> list[Admitted]:
+        """Admit transactions from this node's own clients and spread them."""
+        answers = await self.admission.admit(raws, own=True)
+        fresh = [answer.entry for answer in answers if answer.entry is not None]
+        if fresh:
+            self.gossip.push([(entry.wire_id, entry.tx.raw) for entry in fresh])
+            self.engine.poke()
+        for answer in answers:
+            if answer.entry is not None:
+                self.metrics.admitted.labels("api").inc()
+            elif not answer.accepted:
+                self.metrics.refused.labels(answer.code).inc()
+        return answers
+
+    # --- gossip's Pool -----------------------------------------------------------------------
+
+    def waiting(self) -> Iterable[Pooled]:
+        return self.mempool.entries()
+
+    def body(self, wire_id: bytes) -> bytes | None:
+        return self.bodies.get(wire_id)
+
+    def lacks(self, wire_id: bytes) -> bool:
+        return self.bodies.get(wire_id) is None
+
+    async def heard(self, peer: bytes, raws: list[bytes]) -> None:
+        answers = await self.admission.admit(raws, own=False)
+        self.gossip.shown(peer, [sha256(raw) for raw in raws])
+        fresh = sum(answer.entry is not None for answer in answers)
+        if fresh:
+            self.metrics.admitted.labels("peer").inc(fresh)
+            self.engine.poke()
+
+    # --- the network's Handler ---------------------------------------------------------------
+
+    async def on_connect(self, peer: bytes) -> None:
+        _log.info("peer connected", peer=self.roster.name(peer))
+        self.metrics.peers.set(len(self.network.connected()))
+        self.gossip.connected(peer)
+        self.sync.connected(peer)
+        self.network.send(peer, Channel.CHAIN, self.engine.status_frame())
+        if peer in self.roster.validators:
+            await self.engine.validator_connected(self.roster.validators[peer])
+
+    async def on_disconnect(self, peer: bytes, reason: str) -> None:
+        _log.info("peer disconnected", peer=self.roster.name(peer), reason=reason)
+        self.metrics.peers.set(len(self.network.connected()))
+        self.gossip.disconnected(peer)
+        self.sync.disconnected(peer)
+
+    async def on_message(self, peer: bytes, channel: Channel, payload: bytes) -> None:
+        try:
+            if channel is Channel.CONSENSUS:
+                await self.engine.vote_received(decode_vote(payload), peer)
+            elif channel is Channel.TRANSACTIONS:
+                await self.gossip.received(peer, payload)
+            else:
+                await self._chain_message(peer, payload)
+        except (PeerFault, CodecError) as error:
+            self.metrics.peer_faults.labels(error.code).inc()
+            _log.warning(
+                "peer at fault", peer=self.roster.name(peer), code=error.code, reason=error.message
+            )
+            raise PeerFault(error.code, error.message) from None
+
+    async def _chain_message(self, peer: bytes, payload: bytes) -> None:
+        kind, raw = frames.split(payload)
+        if kind == frames.STATUS:
+            height, _ = frames.read_fields(raw, int, bytes)
+            self.sync.status_received(peer, height)
+        elif kind == frames.BLOCK:
+            await self.engine.block_fetched(read_sealed(raw), peer)
+        elif kind == frames.EVIDENCE:
+            self.engine.evidence_received(Evidence.decode(raw))
+        else:
+            raise PeerFault("MESSAGE_MALFORMED", f"unknown chain message {kind}")
+
+    async def on_request(self, peer: bytes, payload: bytes) -> bytes:
+        kind, raw = frames.split(payload)
+        if kind == frames.BLOCKS:
+            start, count = frames.read_fields(raw, int, int)
+            return answer_blocks(self.chain, start, count)
+        if kind == frames.BODIES:
+            found = (self.bodies.get(one) for one in frames.read_blobs(raw)[:IDS_PER_REQUEST_MAX])
+            return frames.fill(body for body in found if body is not None)
+        if kind == frames.SEEN:
+            return answer_seen(self.chain, self.engine, raw)
+        raise PeerFault("MESSAGE_MALFORMED", f"unknown request {kind}")

@@ -1,0 +1,40 @@
+"""Making a content: what waits in the mempool, on top of the tip, within the block's limits."""
+
+from __future__ import annotations
+
+from consensus.block import EVIDENCE_MAX, Content
+from consensus.evidence import Evidence
+from node.chain import Chain
+from node.mempool import Mempool
+from node.ports import Clock
+
+
+class Proposer:
+    """Builds this validator's own contents."""
+
+    def __init__(self, chain: Chain, mempool: Mempool, clock: Clock, key: bytes) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._clock = clock
+        self._key = key
+
+    def build(self, txs_max: int, evidence: list[Evidence]) -> Content:
+        """A content for the height after the tip; empty when nothing waits or ``txs_max`` is 0."""
+        chain, params = self._chain, self._chain.params
+        time_ms = max(self._clock.wall_ms(), chain.header.time_ms + 1)
+        taken = self._mempool.reap(
+            time_ms=time_ms,
+            window_ms=params.tx_window_ms,
+            txs_max=txs_max,
+            bytes_max=params.block_bytes_max,
+            steps_max=params.block_steps_max,
+        )
+        return Content(
+            chain.height + 1,
+            chain.hash,
+            time_ms,
+            self._key,
+            tuple(entry.wire_id for entry in taken),
+            tuple(evidence[:EVIDENCE_MAX]),
+            chain.certificate,
+        )

@@ -1,0 +1,129 @@
+"""Catching up: fetch certified blocks from peers that are ahead, in ranges, and hand them over.
+
+Peers tell their tip (STATUS) on connect and at every block. A validator that is one block behind
+waits a moment first: it is mostly about to decide that block itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import trio
+
+from consensus.block import SealedBlock
+from consensus.primitives.codec import encode
+from consensus.primitives.errors import CodecError, PeerFault
+from node import frames, log
+from node.chain import Chain
+from node.engine import Engine
+from node.ports import Clock
+from node.roster import Roster
+from p2p.ports import Network, PeerUnavailable
+
+BLOCKS_PER_REQUEST: Final = 128
+TIMEOUT_MS: Final = 10_000
+GRACE_MS: Final = 400
+PAUSE_MS: Final = 200
+
+_log = log.get("sync")
+
+
+class Sync:
+    """Fetches what this node lacks."""
+
+    def __init__(
+        self, chain: Chain, engine: Engine, network: Network, roster: Roster, clock: Clock
+    ) -> None:
+        self._chain = chain
+        self._engine = engine
+        self._network = network
+        self._roster = roster
+        self._clock = clock
+        self._heights: dict[bytes, int] = {}
+        self._news = trio.Event()
+        self._turn = 0
+
+    @property
+    def highest(self) -> int:
+        """The highest tip that a connected peer has told."""
+        return max(self._heights.values(), default=0)
+
+    def connected(self, peer: bytes) -> None:
+        self._heights[peer] = 0
+
+    def disconnected(self, peer: bytes) -> None:
+        self._heights.pop(peer, None)
+
+    def status_received(self, peer: bytes, height: int) -> None:
+        if peer in self._heights:
+            self._heights[peer] = height
+            if height > self._chain.height:
+                self._news.set()
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            while self.highest > self._chain.height:
+                if self._about_to_decide():
+                    before = self._chain.height
+                    await self._clock.sleep_ms(GRACE_MS)
+                    if self._chain.height > before:
+                        continue
+                if not await self._fetch():
+                    await self._clock.sleep_ms(PAUSE_MS)
+
+    def _about_to_decide(self) -> bool:
+        return self._engine.voting and self.highest == self._chain.height + 1
+
+    async def _fetch(self) -> bool:
+        """One range from one peer; whether it brought this node forward."""
+        before = self._chain.height
+        ahead = sorted(peer for peer, height in self._heights.items() if height > before)
+        if not ahead:
+            return False
+        peer = ahead[self._turn % len(ahead)]
+        request = encode([before + 1, BLOCKS_PER_REQUEST])
+        try:
+            raw = await self._network.request(
+                peer,
+                bytes([frames.BLOCKS]) + request,
+                bytes_max=frames.ANSWER_BYTES_MAX,
+                timeout_ms=TIMEOUT_MS,
+            )
+            blocks = frames.read_blobs(raw, frames.ANSWER_BYTES_MAX)
+            for one in blocks[:BLOCKS_PER_REQUEST]:
+                await self._engine.block_fetched(read_sealed(one), peer)
+        except PeerUnavailable as error:
+            _log.info("blocks not fetched", peer=self._roster.name(peer), reason=str(error))
+        except PeerFault as error:
+            self._network.drop(peer, str(error))
+        forward = self._chain.height > before
+        if forward:
+            _log.info("caught up", height=self._chain.height, of=self.highest)
+        else:
+            self._turn += 1
+        return forward
+
+
+def read_sealed(raw: bytes) -> SealedBlock:
+    """Raises PeerFault BLOCK_INVALID."""
+    try:
+        return SealedBlock.decode(raw)
+    except CodecError as error:
+        raise PeerFault("BLOCK_INVALID", error.message) from None
+
+
+def answer_blocks(chain: Chain, start: int, count: int) -> bytes:
+    """The answer to BLOCKS: sealed blocks from ``start`` on, up to the tip."""
+
+    def blocks() -> Iterator[bytes]:
+        for height in range(max(start, 1), min(start + count, chain.height + 1)):
+            sealed = chain.blocks.sealed(height)
+            if sealed is None:
+                return
+            yield sealed.raw
+
+    return frames.fill(blocks())
