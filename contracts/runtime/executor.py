@@ -23,7 +23,7 @@ from contracts.runtime.session import (
     Session,
     code_and_detail,
 )
-from contracts.runtime.steps import QUERY_STEPS_MAX, Meter, OutOfSteps
+from contracts.runtime.steps import QUERY_STEPS_MAX, TRANSACTION_BYTE, Meter, OutOfSteps
 from contracts.sdk.errors import ContractError
 
 __all__ = ["BlockContext", "BlockExecutor", "StateReader", "bootstrap", "run_query"]
@@ -55,9 +55,10 @@ class BlockExecutor:
         self._executed += 1
         overlay = Overlay(self._overlay)
         meter = Meter(body.steps_max)
-        origin = Origin(body.sender, tx.tx_id, index, lambda: self._who(session))
+        origin = Origin(body.sender, tx.tx_id, index, self._who)
         session = Session(self._registry, self._block, overlay, meter, origin)
         try:
+            meter.charge(TRANSACTION_BYTE * len(tx.body_raw))
             results = [session.call(call.contract, call.method, call.args) for call in body.calls]
         except ContractError as error:
             code, detail = code_and_detail(error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from itertools import islice
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class StateReader(Protocol):
@@ -17,6 +17,9 @@ class StateReader(Protocol):
         ...
 
 
+_UNWRITTEN: Final = object()
+
+
 class Overlay:
     """A state with writes upon it. ``changes`` maps each written key to its value or None."""
 
@@ -26,10 +29,8 @@ class Overlay:
         self._sorted: list[bytes] = []  # the changed keys that scans have put in order so far
 
     def get(self, key: bytes) -> bytes | None:
-        try:
-            return self.changes[key]
-        except KeyError:
-            return self.base.get(key)
+        value = self.changes.get(key, _UNWRITTEN)
+        return self.base.get(key) if value is _UNWRITTEN else value  # type: ignore[return-value]
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Set a value; None deletes."""

@@ -29,9 +29,10 @@ class Module:
 
     @cached_property
     def source_digest(self) -> bytes:
-        """SHA-256 of the module's source text."""
-        path = Path(inspect.getfile(self.contract))
-        return sha256(path.read_text(encoding="utf-8").encode())
+        """SHA-256 over the source texts of the contract and of what it derives from."""
+        classes = [base for base in self.contract.__mro__ if issubclass(base, Contract)][:-1]
+        paths = dict.fromkeys(Path(inspect.getfile(base)) for base in classes)
+        return sha256(encode([path.read_text(encoding="utf-8") for path in paths]))
 
 
 class Registry:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
 from consensus.primitives.codec import encode
-from consensus.primitives.errors import LocalFault
+from consensus.primitives.errors import CodecError, LocalFault
 from consensus.receipt import EVENTS_MAX, Event
 from contracts.runtime import steps
 from contracts.runtime.overlay import Overlay
@@ -21,6 +21,7 @@ from contracts.sdk.values import plain
 
 CALL_DEPTH_MAX: Final = 8
 OUTPUT_SIZE_MAX: Final = 256 * 1024  # of all events and results of one transaction
+ANSWER_SIZE_MAX: Final = 4 << 20  # of one query's answer
 VALUE_BYTES_MAX: Final = 64 * 1024
 # The contract whose word it is who a key belongs to.
 IDENTITY: Final = "identity"
@@ -39,8 +40,7 @@ class BlockContext:
     proposer: bytes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Whose key it is: organisation id and the roles that the key has now."""
 
     organisation: str
@@ -50,14 +50,13 @@ class Caller:
 NOBODY: Final = Caller("", ())
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where the calls of a session come from. ``who`` is asked at each call."""
 
     sender: bytes = b""
     tx_id: bytes = b""
     tx_index: int = 0
-    who: Callable[[], Caller] = lambda: NOBODY
+    who: Callable[[Session], Caller] = lambda _: NOBODY
 
 
 class Session:
@@ -84,11 +83,15 @@ class Session:
         self.events: list[Event] = []
         self.identity_written = False
         self.output_size = 0
+        self.output_size_max = ANSWER_SIZE_MAX if read_only else OUTPUT_SIZE_MAX
         self.running: list[str] = []
         self.calls = 0
 
     def call(self, contract: str, method: str, args: dict[str, Any]) -> Any:
-        """Run a call that a transaction makes, and return its canonical result."""
+        """Run a call that a transaction makes, and return its canonical result.
+
+        Its arguments are canonical, and paid for with the transaction's bytes.
+        """
         return self._run(contract, method, args, ("call",))
 
     def ask(self, contract: str, method: str, args: dict[str, Any]) -> Any:
@@ -103,15 +106,18 @@ class Session:
 
     def nested(self, contract: str, method: str, args: dict[str, Any]) -> Any:
         """Run a call that a contract makes. Its refusal takes its own writes and events along."""
-        base, events, size = self.overlay, len(self.events), self.output_size
+        args, size = plain(args)
+        self.meter.charge(steps.ARGUMENT_BYTE * size)
+        base, events, output_size = self.overlay, len(self.events), self.output_size
         self.overlay = Overlay(base)
         try:
             result = self._run(contract, method, args, ("call", "query"))
-            base.absorb(self.overlay)
+            if self.overlay.changes:
+                base.absorb(self.overlay)
             return result
         except ContractError:
             del self.events[events:]
-            self.output_size = size
+            self.output_size = output_size
             raise
         finally:
             self.overlay = base
@@ -128,10 +134,9 @@ class Session:
         if declared is None or declared.kind not in kinds:
             what = "no method" if declared is None else f"a {declared.kind}, not a {kinds[0]},"
             refuse("UNKNOWN_METHOD", f"{contract} has {what} {method}")
-        args, size = plain(args)
-        self.meter.charge(steps.CALL + steps.CALL_BYTE * size)
+        self.meter.charge(steps.CALL)
         was_read_only = self.read_only
-        who = self.origin.who()
+        who = self.origin.who(self)
         frame = Frame(self, module, who)
         self.running.append(contract)
         self.calls += 1
@@ -159,8 +164,8 @@ class Session:
 
     def _count_output(self, size: int) -> None:
         self.output_size += size
-        if self.output_size > OUTPUT_SIZE_MAX:
-            refuse("OUTPUT_TOO_LARGE", f"events and results above {OUTPUT_SIZE_MAX} bytes")
+        if self.output_size > self.output_size_max:
+            refuse("OUTPUT_TOO_LARGE", f"events and results above {self.output_size_max} bytes")
 
     def emit(self, contract: str, name: str, fields: dict[str, Any]) -> None:
         if self.read_only:
@@ -199,11 +204,11 @@ class Frame:
 
     def read(self, key: bytes) -> Any:
         session = self._session
-        session.meter.charge(steps.READ)
         raw = session.overlay.get(key)
         if raw is None:
+            session.meter.charge(steps.READ)
             return None
-        session.meter.charge(len(raw))
+        session.meter.charge(steps.READ + steps.READ_BYTE * len(raw))
         # Own bytes, encoded below and guarded by the state root: no second check.
         return msgpack.unpackb(raw)
 
@@ -211,7 +216,10 @@ class Frame:
         session = self._session
         if session.read_only:
             refuse("READ_ONLY", "a query changes nothing")
-        raw = encode(plain(value)[0])
+        try:
+            raw = encode(value)
+        except CodecError as error:
+            refuse("VALUE_NOT_CANONICAL", error.message)
         if len(raw) > VALUE_BYTES_MAX:
             refuse("VALUE_TOO_LARGE", f"a value of more than {VALUE_BYTES_MAX} bytes")
         session.meter.charge(steps.WRITE + steps.WRITE_BYTE * (len(key) + len(raw)))

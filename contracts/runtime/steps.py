@@ -1,7 +1,8 @@
 """Steps: the published price of what a contract does, the same on every node.
 
 ====================  ======================================================
-one call              1,000, and 10 per byte of its arguments' size
+transaction           10 per byte of its body
+one call              1,000; made by a contract, also 10 per byte of its arguments' size
 state read            500, and 1 per byte of the value found
 state write, delete   1,000, and 10 per byte of key and value
 scan                  500, and a read's price per entry
@@ -18,8 +19,9 @@ from __future__ import annotations
 
 from typing import Final
 
+TRANSACTION_BYTE: Final = 10
 CALL: Final = 1_000
-CALL_BYTE: Final = 10
+ARGUMENT_BYTE: Final = 10
 READ: Final = 500
 READ_BYTE: Final = 1
 WRITE: Final = 1_000

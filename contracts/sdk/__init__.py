@@ -23,6 +23,7 @@ from contracts.sdk.fields import (
     Text,
     Timestamp,
 )
+from contracts.sdk.gs1 import Item, LotNumber, lot_path
 from contracts.sdk.records import Quantity, Record
 from contracts.sdk.state import Counter, Map
 
@@ -43,7 +44,9 @@ __all__ = [
     "Gln",
     "Gtin",
     "Int",
+    "Item",
     "Lei",
+    "LotNumber",
     "Map",
     "OrganisationId",
     "PublicKey",
@@ -57,6 +60,7 @@ __all__ = [
     "genesis",
     "gs1_date",
     "iso_date",
+    "lot_path",
     "query",
     "refuse",
 ]

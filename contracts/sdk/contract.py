@@ -22,11 +22,10 @@ schema publishes. Every call gets a fresh instance: what shall last stands in ma
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import typing
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, overload
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, TypeVar, overload
 
 from contracts.sdk.dates import date_of
 from contracts.sdk.errors import BadValue, ContractError, refuse
@@ -39,8 +38,7 @@ _MARK: Final = "hansa_method"
 _REQUIRED: Final = inspect.Parameter.empty
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a call may know of the world.
 
     ``caller`` is the key that signed the transaction; ``organisation`` and ``roles`` are that
@@ -208,7 +206,7 @@ class Method:
 def methods_of(contract: type[Contract]) -> dict[str, Method]:
     """The declared methods by name."""
     return {
-        name: Method(contract, function)
-        for name, function in sorted(vars(contract).items())
-        if hasattr(function, _MARK)
+        name: Method(contract, getattr(contract, name))
+        for name in dir(contract)
+        if hasattr(getattr(contract, name), _MARK)
     }

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final
 from contracts.sdk import checks
 from contracts.sdk.dates import checked_date, iso_date
 from contracts.sdk.errors import BadValue
+from contracts.sdk.values import plain
 
 INT64_MAX: Final = 2**63 - 1
 ITEMS_MAX: Final = 1024
@@ -189,6 +190,19 @@ class CalendarDate(Field):
         return {"anyOf": [{"type": "string", "format": "date"}, {"type": "integer"}]}
 
 
+class Data(Field):
+    """Any canonical map."""
+
+    def check(self, value: Any) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise _wrong("a map", value)
+        copy: dict[str, Any] = plain(value)[0]  # the transaction's own must not change
+        return copy
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
 class Maybe(Field):
     """A field's value, or None."""
 
@@ -270,6 +284,8 @@ def field_of(hint: Any) -> Field:
         options = [option for option in typing.get_args(hint) if option is not type(None)]
         if len(options) == 1:
             return Maybe(field_of(options[0]))
+    if typing.get_origin(hint) is dict:
+        return Data()
     if hint in _PLAIN:
         return _PLAIN[hint]
     as_field = getattr(hint, "as_field", None)

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, overload
 
-from consensus.primitives.keys import Part, digest_part, encode_key, prefix_range
+from consensus.primitives.keys import (
+    Part,
+    digest_part,
+    encode_key,
+    lower_bound,
+    prefix_range,
+)
+from consensus.primitives.tree import KEY_BYTES_MAX
 from contracts.sdk.errors import refuse
 from contracts.sdk.records import Record
 
@@ -29,8 +36,9 @@ class Host(Protocol):
 
 
 @lru_cache(maxsize=1 << 16)
-def _state_key(contract: str, name: str, hashed: tuple[bool, ...], parts: tuple[Any, ...]) -> bytes:
-    return encode_key(contract, name, _key_parts(hashed, parts))
+def _part_bytes(part: Any, is_hashed: bool) -> bytes:
+    """One part as it stands in a key. Parts are of exactly the kinds above."""
+    return lower_bound("c", "m", _key_parts((is_hashed,), (part,)))[len(b"c\0m\0") :]
 
 
 def _key_parts(hashed: tuple[bool, ...], parts: tuple[Any, ...]) -> tuple[Part, ...]:
@@ -47,6 +55,7 @@ class BoundMap(Generic[V]):
         self._declared = declared
         self._contract = contract
         self._host = host
+        self._head = declared.head(contract)
 
     def _parts(self, key: KeyParts) -> tuple[Any, ...]:
         parts = key if type(key) is tuple else (key,)
@@ -61,7 +70,11 @@ class BoundMap(Generic[V]):
         parts = self._parts(key)
         if len(parts) != len(declared.key):
             refuse("KEY_PART", f"{declared.name} has keys of {len(declared.key)} parts")
-        return _state_key(self._contract, declared.name, declared.hashed, parts)
+        # As encode_key makes it, from parts remembered between calls.
+        raw = self._head + b"".join(map(_part_bytes, parts, declared.hashed)) + b"\0"
+        if len(raw) > KEY_BYTES_MAX:
+            refuse("KEY_TOO_LONG", f"{declared.name} has keys of at most {KEY_BYTES_MAX} bytes")
+        return raw
 
     def get(self, key: KeyParts) -> V | None:
         """The value, or None."""
@@ -109,12 +122,20 @@ class Map(Generic[V]):
         self.value = value
         self.key = key
         self.hashed = tuple(part in hashed for part in key)
+        self._heads: dict[str, bytes] = {}
         self._record: type[Record] | None = (
             value if isinstance(value, type) and issubclass(value, Record) else None
         )
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+
+    def head(self, contract: str) -> bytes:
+        """What all keys of the map in this contract begin with."""
+        found = self._heads.get(contract)
+        if found is None:
+            found = self._heads[contract] = lower_bound(contract, self.name, ())
+        return found
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -170,6 +191,6 @@ class Counter:
     def __get__(self, instance: Contract | None, owner: type) -> Self | BoundCounter:
         if instance is None:
             return self
-        bound = BoundCounter(_state_key(instance.name, self.name, (), ()), instance.host)
+        bound = BoundCounter(encode_key(instance.name, self.name, ()), instance.host)
         instance.__dict__[self.name] = bound
         return bound
