@@ -286,7 +286,9 @@ def _bundle(leaves: list[bytes]) -> bytes:
 def _join_leaves(leaves: list[bytes]) -> bytes:
     if len(leaves) == 1:
         return leaves[0][:_HASH]
-    at = _parting(leaves) if len(leaves) > 2 else 1
+    if len(leaves) == 2:
+        return join(leaves[0][:_HASH], leaves[1][:_HASH])
+    at = _parting(leaves)
     return join(_join_leaves(leaves[:at]), _join_leaves(leaves[at:]))
 
 

@@ -58,6 +58,8 @@ def test_the_examples_of_the_specification() -> None:
     assert encode_key("batch", "due", (-1, 0, 258)) == b"batch\0due\0\x13\xfe\x14\x16\x01\x02\0"
     assert encode_key("c", "m", (b"\x00", ())) == b"c\0m\0\x20\x00\xff\x00\x22\x00\x00"
     assert encode_key("c", "m", ()) == b"c\0m\0\0"
+    hashed = "3cf38f13d3d553231dbae4cb46c1c1a93ddbb29fdcf0243a0d747b06f7028012"
+    assert encode_key("c", "m", ("A7",), hashed=True).hex() == "63006d0001" + hashed + "00"
     text = b"\x21A7\x00"
     assert encode_key("c", "m", ("A7",), hashed=True) == b"c\0m\0\x01" + sha256(text) + b"\0"
     assert encode_key("c", "m", (digest_part("A7"),)) == b"c\0m\0\x01" + sha256(text) + b"\0"

@@ -69,6 +69,13 @@ def test_consistency_vector(path: Path) -> None:
     assert accepted is not case["wantErr"]
 
 
+def test_the_examples_of_the_specification() -> None:
+    one = "022a6979e6dab7aa5ae4c3e5e45f7e977112a7e63593820dbec1ec738a24f93c"
+    three = "36642e73c2540ab121e3a6bf9545b0a24982cd830eb13d3cd19de3ce6c021ec1"
+    assert merkle.root([b"a"]).hex() == one
+    assert merkle.root([b"a", b"b", b"c"]).hex() == three
+
+
 @given(leaf_lists)
 def test_root_is_the_definitions(leaves: list[bytes]) -> None:
     assert merkle.root(leaves) == mth(leaves)

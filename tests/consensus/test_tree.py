@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from consensus.primitives import tree
 from consensus.primitives.errors import InputError, LocalFault
+from consensus.primitives.keys import encode_key
 
 Pairs = dict[bytes, bytes]
 
@@ -228,10 +229,22 @@ def test_a_damaged_page_is_not_taken_for_one(pairs: Pairs, data: st.DataObject) 
 
 
 def test_the_worked_examples_of_the_specification() -> None:
-    def at(pairs: Pairs) -> str:
-        return Stored().apply(dict(pairs)).hex()
-
-    assert at({}) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert at({b"\x61": b"\x01"}) == tree.leaf_hash(b"a", b"\x01").hex()
-    two = {b"\x61": b"\x01", b"\x62": b"\x02"}
-    assert at(two) == tree.join(*(tree.leaf_hash(key, two[key]) for key in two)).hex()
+    names: list[tuple[str | int, ...]] = [("A7", 1), ("A7", 2), ("B1", 1)]
+    pairs = {
+        encode_key("batch", "items", parts): bytes((number,))
+        for number, parts in enumerate(names, start=1)
+    }
+    stored = Stored()
+    assert [stored.apply({key: value}).hex() for key, value in pairs.items()] == [
+        "7ba5a86490475109a8d22a764c23f4452331fe786747a74d931c831ba0dac252",
+        "a4936e5719e293cf0e77a7fa0b8c6c08db328c83e005688c8842c7fca664cf97",
+        "2844e6b7f4ef76ba81eb9aba90317e4caffd0b0896cf62174744538607b431df",
+    ]
+    six = {encode_key("c", "m", (number,)): bytes((number,)) for number in range(1, 7)}
+    slot, pages = pages_of(six)
+    root = "5faa33a46a365377dfaee413da1b3d7c47d38c2f0040df3c15573a6874dd2db0"
+    path = "0b63006d001500"
+    assert slot.hex() == root + "00" + path
+    leaves = [tree.leaf_hash(key, value) + b"\x01" + key for key, value in six.items()]
+    sizes = bytes(2) + b"\x00\x28" * 6 + bytes(18)
+    assert pages == {bytes.fromhex(path): sizes + b"".join(leaves)}
