@@ -222,7 +222,8 @@ class Engine:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self._tick)
-            self._local.append(self._next_height())
+            if not self._local:
+                self._local.append(self._next_height())
             while True:
                 while self._local:
                     await self._apply(self._local.popleft())

@@ -10,9 +10,9 @@ import trio
 
 from consensus.evidence import Evidence
 from consensus.messages import decode_vote
-from consensus.primitives.codec import CodecError
+
 from consensus.primitives.crypto import public_key, sha256
-from consensus.primitives.errors import LocalFault, PeerFault
+from consensus.primitives.errors import CodecError, LocalFault, PeerFault
 from contracts.runtime.registry import Registry
 from genesis.document import GenesisDocument
 from node import frames, log

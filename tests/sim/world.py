@@ -1,0 +1,308 @@
+"""A world that a seed decides: whole nodes above virtual clock, network and disks.
+
+Time is trio's MockClock, which jumps whenever everybody waits; trio's scheduler is seeded, and made
+to run tasks in a fixed order, by two private names of trio (``test_canary`` notices when they go).
+Everything that may differ between two runs goes into ``trace``, whose hash is compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import trio
+import trio.testing
+
+from consensus.params import Params
+from consensus.primitives.crypto import public_key, sha256
+from consensus.transaction import Call, Transaction, TransactionBody
+from contracts.runtime.registry import Registry, builtin_registry
+from genesis.document import (
+    GenesisDocument,
+    GenesisOrganisation,
+    GenesisPeer,
+    GenesisValidator,
+)
+from node.clock import InlineBlocking
+from node.node import Node, Ports, Voter
+from node.store.memory import MemoryKV
+from node.wal import VoteLog
+from node.workers import InlineVerifier
+from p2p.ports import Handler, Network
+from p2p.virtual import VirtualConditions, VirtualNetwork
+
+EPOCH_MS = 1_790_000_000_000
+GLN = "9520123000004"
+
+
+class MemoryFile:
+    """``AppendFile`` in memory. Appends are synced, so a crash keeps them."""
+
+    def __init__(self) -> None:
+        self.data: bytes | None = None
+
+    def read(self) -> bytes | None:
+        return self.data
+
+    def append(self, data: bytes) -> None:
+        assert self.data is not None
+        self.data += data
+
+    def replace(self, data: bytes) -> None:
+        self.data = data
+
+    def close(self) -> None:
+        pass
+
+
+class VirtualClock:
+    """Milliseconds of the world; ``skew_ms`` is this machine's error."""
+
+    def __init__(self, skew_ms: int = 0) -> None:
+        self.skew_ms = skew_ms
+
+    def wall_ms(self) -> int:
+        return EPOCH_MS + self.skew_ms + self.mono_ms()
+
+    def mono_ms(self) -> int:
+        # MockClock adds up floats; rounding keeps whole milliseconds whole.
+        return round(trio.current_time() * 1000)
+
+    async def sleep_ms(self, duration_ms: int) -> None:
+        await trio.sleep(duration_ms / 1000)
+
+
+def seed_of(name: str) -> bytes:
+    return sha256(name.encode())
+
+
+def document(params: Params, validators: int, full: int) -> GenesisDocument:
+    """A consortium of ``v0..`` and ``f0..``, one organisation, unsealed."""
+    admin = GenesisOrganisation(GLN, "Maker", ("manufacturer",), public_key(seed_of("admin")))
+    return GenesisDocument(
+        1,
+        "world",
+        EPOCH_MS - 1,
+        params,
+        (admin,),
+        tuple(
+            GenesisValidator(
+                f"v{index}",
+                GLN,
+                public_key(seed_of(f"v{index} consensus")),
+                public_key(seed_of(f"v{index} network")),
+                (f"v{index}.example:1",),
+            )
+            for index in range(validators)
+        ),
+        tuple(
+            GenesisPeer(f"f{index}", GLN, "full", public_key(seed_of(f"f{index} network")), ())
+            for index in range(full)
+        ),
+        builtin_registry().digest,
+    )
+
+
+@dataclass
+class Machine:
+    """What outlives a node's process: its disks, and the clock's error."""
+
+    name: str
+    validator: bool
+    kv: MemoryKV = field(default_factory=MemoryKV)
+    votes: MemoryFile = field(default_factory=MemoryFile)
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    node: Node | None = None
+    scope: trio.CancelScope | None = None
+    stopped: trio.Event = field(default_factory=trio.Event)
+    failure: BaseException | None = None
+
+    @property
+    def network_key(self) -> bytes:
+        return public_key(seed_of(f"{self.name} network"))
+
+    @property
+    def running(self) -> Node:
+        assert self.node is not None, f"{self.name} is down"
+        return self.node
+
+
+class World:
+    """Machines, their network, and the trace of what they committed."""
+
+    def __init__(
+        self,
+        rng: random.Random,
+        params: Params,
+        *,
+        validators: int = 4,
+        full: int = 0,
+        conditions: VirtualConditions | None = None,
+    ) -> None:
+        self.rng = rng
+        self.document = document(params, validators, full)
+        self.network = VirtualNetwork(rng, conditions)
+        self.machines = {f"v{index}": Machine(f"v{index}", True) for index in range(validators)}
+        self.machines |= {f"f{index}": Machine(f"f{index}", False) for index in range(full)}
+        self.registry: Registry = builtin_registry()
+        self.nursery: trio.Nursery | None = None
+        self.trace = hashlib.sha256()
+        self._salt = 0
+
+    def node(self, name: str) -> Node:
+        return self.machines[name].running
+
+    def up(self) -> list[Node]:
+        return [machine.node for machine in self.machines.values() if machine.node is not None]
+
+    # --- machines ----------------------------------------------------------------------------
+
+    def start(self, name: str, vote_from: int | None = None) -> Node:
+        """Boot a machine on the disks it has."""
+        assert self.nursery is not None
+        machine = self.machines[name]
+        voter = None
+        if machine.validator:
+            seed = seed_of(f"{name} consensus")
+            voter = Voter(seed, machine.votes, vote_from)
+
+        def join(handler: Handler) -> Network:
+            return self.network.add(machine.network_key, handler, name)
+
+        ports = Ports(machine.clock, InlineBlocking(), InlineVerifier(), machine.kv, join)
+        machine.node = Node(self.document, self.registry, ports, voter)
+        machine.stopped = trio.Event()
+        machine.failure = None
+        self.nursery.start_soon(self._run, machine)
+        return machine.node
+
+    def make_vote_log(self, name: str) -> None:
+        """What ``keys new`` does."""
+        machine = self.machines[name]
+        VoteLog.create(machine.votes, public_key(seed_of(f"{name} consensus")))
+
+    async def _run(self, machine: Machine) -> None:
+        node = machine.running
+        try:
+            with trio.CancelScope() as machine.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(node.run)
+                    nursery.start_soon(self._record, machine.name, node)
+        except BaseExceptionGroup as error:
+            machine.failure = error
+        finally:
+            self.network.remove(machine.network_key)
+            machine.node = None
+            machine.stopped.set()
+
+    async def _record(self, name: str, node: Node) -> None:
+        height = node.chain.height
+        while True:
+            await node.bus.beyond(height)
+            height += 1
+            block = node.chain.blocks.block(height)
+            assert block is not None
+            now = round(trio.current_time() * 1000)
+            self.trace.update(f"{now} {name} {height} {block.hash.hex()}\n".encode())
+
+    async def crash(self, name: str) -> None:
+        """End a process as kill -9 does; what was not synced is lost."""
+        machine = self.machines[name]
+        assert machine.scope is not None
+        machine.scope.cancel()
+        await machine.stopped.wait()
+        machine.kv.crash()
+
+    def start_all(self) -> None:
+        for name, machine in self.machines.items():
+            if machine.validator:
+                self.make_vote_log(name)
+            self.start(name)
+
+    # --- work --------------------------------------------------------------------------------
+
+    def transaction(self, *, valid_for_ms: int = 300_000) -> Transaction:
+        """A valid transaction: a key with a fresh label for the one organisation."""
+        self._salt += 1
+        seed = seed_of("admin")
+        key = public_key(seed_of(f"user {self._salt}"))
+        args = {"key": key, "label": f"user {self._salt}", "roles": []}
+        body = TransactionBody(
+            1,
+            self.document.chain_id,
+            public_key(seed),
+            (Call("identity", "add_key", args),),
+            VirtualClock().wall_ms() + valid_for_ms,
+            1_000_000,
+            self._salt.to_bytes(16, "big"),
+        )
+        return body.signed(seed)
+
+    async def reach(self, height: int, names: list[str], timeout_s: float = 120) -> None:
+        """Returns when all of ``names`` have committed ``height``; fails after ``timeout_s``
+        of virtual time."""
+        with trio.move_on_after(timeout_s) as waited:
+            for name in names:
+                await self.node(name).bus.beyond(height - 1)
+        if waited.cancelled_caught:
+            heights = {node.document.name: node.chain.height for node in self.up()}
+            raise AssertionError(f"height {height} not reached: {heights}")
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float = 120) -> None:
+        with trio.fail_after(timeout_s):
+            while not condition():
+                await trio.sleep(0.05)
+
+    def check_agreement(self) -> None:
+        """One block per height, equal roots, every transaction at most once."""
+        chains: dict[int, bytes] = {}
+        for machine in self.machines.values():
+            if machine.node is None:
+                continue
+            seen: set[bytes] = set()
+            for height in range(machine.node.chain.height + 1):
+                block = machine.node.chain.blocks.block(height)
+                assert block is not None
+                assert chains.setdefault(height, block.hash) == block.hash, f"fork at {height}"
+                for raw in block.bodies:
+                    tx_id = Transaction.parse(raw).tx_id
+                    assert tx_id not in seen, "a transaction stands twice"
+                    seen.add(tx_id)
+
+
+def run_world(
+    seed: int,
+    scenario: Callable[[World], Awaitable[None]],
+    params: Params | None = None,
+    *,
+    validators: int = 4,
+    full: int = 0,
+    conditions: VirtualConditions | None = None,
+) -> str:
+    """Run a scenario in a fresh world; returns its trace's hash."""
+    trio_run = trio._core._run  # type: ignore[attr-defined]
+    before = trio_run._ALLOW_DETERMINISTIC_SCHEDULING
+    trio_run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    trio_run._r.seed(seed)
+    world = World(
+        random.Random(seed),
+        params or Params(),
+        validators=validators,
+        full=full,
+        conditions=conditions,
+    )
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            world.nursery = nursery
+            nursery.start_soon(world.network.run)
+            await scenario(world)
+            nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    finally:
+        trio_run._ALLOW_DETERMINISTIC_SCHEDULING = before
+    return world.trace.hexdigest()
