@@ -18,7 +18,7 @@ from consensus.certificates import (
     commit_bytes,
     prepare_bytes,
 )
-from consensus.evidence import Evidence
+from consensus.evidence import HIDDEN_COMMIT, Evidence, hides_commit
 from consensus.primitives.codec import (
     HASH,
     KEY,
@@ -167,13 +167,28 @@ def decode_vote(raw: bytes) -> Vote:
 
 def contradiction(one: Vote, other: Vote, chain_id: bytes) -> Evidence | None:
     """Evidence if the two signed votes can't both be an honest validator's, else None."""
-    if type(one) is not type(other):
+    if (one.sender, one.height) != (other.sender, other.height):
         return None
-    if (one.sender, one.height, one.round) != (other.sender, other.height, other.round):
+    if type(one) is type(other):
+        if one.round != other.round:
+            return None
+        kind = _KIND_OF[type(one)]
+        pairs = sorted((vote.signing_bytes(chain_id), vote.signature) for vote in (one, other))
+        if pairs[0][0] == pairs[1][0]:
+            return None
+        return Evidence(kind, one.sender, *pairs[0], *pairs[1])
+    if isinstance(one, RoundChange):
+        one, other = other, one
+    if not isinstance(one, Commit) or not isinstance(other, RoundChange):
         return None
-    pairs = sorted((vote.signing_bytes(chain_id), vote.signature) for vote in (one, other))
-    (first, first_signature), (second, second_signature) = pairs
-    if first == second:
+    prepared_round = other.prepared.round if other.prepared is not None else None
+    if not hides_commit(one.round, other.round, prepared_round):
         return None
-    kind = _KIND_OF[type(one)]
-    return Evidence(kind, one.sender, first, first_signature, second, second_signature)
+    return Evidence(
+        HIDDEN_COMMIT,
+        one.sender,
+        one.signing_bytes(chain_id),
+        one.signature,
+        other.signing_bytes(chain_id),
+        other.signature,
+    )

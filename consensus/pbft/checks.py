@@ -80,6 +80,8 @@ def round_change(state: State, vote: RoundChange) -> None:
         raise PeerFault("ROUND_CHANGE_INVALID", "prepared below a round in which it committed")
     if vote.content is not None and vote.content.digest != prepared.content_hash:
         raise PeerFault("ROUND_CHANGE_INVALID", "the content is not the prepared one")
+    if vote.content is not None:
+        content_form(state, vote.content)
     prepared_certificate(state, prepared)
 
 
@@ -115,8 +117,10 @@ def justification(state: State, proposal: Proposal) -> PreparedCertificate | Non
     for change in proposal.justification:
         if (change.height, change.round) != (proposal.height, proposal.round):
             raise PeerFault("JUSTIFICATION_INVALID", "a ROUND-CHANGE of another height or round")
+        if change.content is not None:
+            raise PeerFault("JUSTIFICATION_INVALID", "a ROUND-CHANGE with its content in it")
         known = state.votes.find(RoundChange, change.sender, change.round)
-        if isinstance(known, RoundChange) and known.without_content() == change.without_content():
+        if isinstance(known, RoundChange) and known.without_content() == change:
             continue
         vote_signed(state.context, change)
         round_change(state, change)

@@ -77,8 +77,7 @@ def apply(state: State | None, event: Input, now: Now) -> tuple[State, list[Outp
     elif isinstance(event, Built):
         _built(state, event, out)
     elif isinstance(event, Executed):
-        state.executing.discard(event.content_hash)
-        state.outcomes[event.content_hash] = event.block_hash
+        state.outcomes.setdefault(event.content_hash, event.block_hash)
     elif isinstance(event, Connected):
         if votes := state.own_votes():
             out.append(Broadcast(votes, event.peer))
@@ -108,33 +107,49 @@ def wake_at(state: State) -> int:
 
 def _new_height(state: State | None, context: NewHeight, now: Now, out: list[Output]) -> State:
     fresh = State(context, now.mono_ms, resend_ms=now.mono_ms + RESEND_MS)
-    own = context.own
-    for content in own.contents:
-        fresh.contents[content.digest] = content
-    restored: list[Vote] = [
-        vote
-        for vote in (own.round_change, own.proposal, own.prepare, own.commit)
-        if vote is not None
-    ]
-    for vote in restored:
-        assert vote.height == context.height and vote.sender == context.me
-        fresh.round = max(fresh.round, vote.round)
-        fresh.asked[type(vote)] = vote.round
-        _own_vote(fresh, vote)
-    fresh.prepared = own.prepared
-    if isinstance(own.proposal, Proposal):
-        fresh.build_asked = own.proposal.round
-        if own.proposal.round == fresh.round:
-            fresh.accepted = own.proposal
-    if fresh.prepared is not None:
-        _execute(fresh, fresh.contents[fresh.prepared.content_hash], (), context.me or b"", out)
+    _restore(fresh, out)
     if state is not None and context.height == state.context.height + 1:
+        fresh.previous = state.votes
         for vote in state.ahead.values():
             try:
                 _received(fresh, vote, now, out)
             except PeerFault:
-                continue  # it was kept unchecked; its sender is judged by what it sends now
+                continue  # its sender is judged by what it sends now
     return fresh
+
+
+def _restore(state: State, out: list[Output]) -> None:
+    """Rule 9: the vote log is the signer's memory. Go on from exactly where it ends."""
+    own = state.context.own
+    restored = [v for v in (own.round_change, own.proposal, own.prepare, own.commit) if v]
+    if not restored:
+        return
+    for content in own.contents:
+        state.contents[content.digest] = content
+    state.heard = True  # this height was under way
+    state.round = max(vote.round for vote in restored)
+    for vote in restored:
+        assert vote.height == state.context.height and vote.sender == state.context.me
+        state.asked[type(vote)] = vote.round
+        _own_vote(state, vote)
+    state.prepared = own.prepared
+    if own.proposal is not None:
+        state.contents[own.proposal.content.digest] = own.proposal.content
+        state.build_asked = own.proposal.round
+    if own.round_change is not None:
+        prepared = own.round_change.prepared
+        if own.round_change.content is not None:
+            state.contents[own.round_change.content.digest] = own.round_change.content
+        if prepared is not None and (own.prepared is None or own.prepared.round < prepared.round):
+            state.prepared = prepared
+    if own.commit is not None:
+        assert state.prepared is not None and state.prepared.round >= own.commit.round
+    named = [vote.content_hash for vote in (state.prepared, own.prepare) if vote is not None]
+    if state.accepted is not None:
+        named.append(state.accepted.content.digest)
+    for digest in dict.fromkeys(named):
+        assert digest in state.contents, "a content is logged with the first vote that names it"
+        _execute(state, state.contents[digest], (), state.context.me or b"", out)
 
 
 def _own_vote(state: State, vote: Vote) -> None:
@@ -149,26 +164,20 @@ def _own_vote(state: State, vote: Vote) -> None:
 
 def _received(state: State, vote: Vote, now: Now, out: list[Output]) -> None:
     height = state.context.height
-    if vote.height < height or (vote.height == height and state.decided):
-        out.append(AnswerDecided(vote.sender, vote.height))
-        return
-    if vote.height > height:
-        if vote.height == height + 1 and vote.sender in state.context.validators:
-            known = state.ahead.get((vote.sender, type(vote)))
-            if known is None or known.round <= vote.round:
-                state.ahead[vote.sender, type(vote)] = vote
-        return
     if vote.sender == state.context.me:
         return  # the engine compares it with the vote log
+    if vote.height > height:
+        _keep_ahead(state, vote)
+        return
+    if vote.height < height or state.decided:
+        _outdated(state, vote, out)
+        return
     kept = state.votes.find(type(vote), vote.sender, vote.round)
     if kept is not None and kept.signature == vote.signature and not _adds_content(kept, vote):
         return
     checks.vote_signed(state.context, vote)
-    if kept is not None:
-        evidence = contradiction(kept, vote, state.context.chain_id)
-        if evidence is not None:
-            out.append(Caught(evidence))
-            return
+    if _caught(state, vote, out):
+        return
     if isinstance(vote, Proposal):
         _proposal(state, vote, now, out)
     elif isinstance(vote, RoundChange):
@@ -177,6 +186,43 @@ def _received(state: State, vote: Vote, now: Now, out: list[Output]) -> None:
     else:
         state.votes.add(vote)
     state.heard = True
+
+
+def _keep_ahead(state: State, vote: Vote) -> None:
+    """Votes of the very next height wait for it: signed ones only, or one peer could push out
+    another's, and the newest of a sender and kind, so that they stay few."""
+    if vote.height != state.context.height + 1 or vote.sender not in state.context.validators:
+        return
+    known = state.ahead.get((vote.sender, type(vote)))
+    if known is None or known.round < vote.round:
+        checks.vote_signed(state.context, vote)
+        state.ahead[vote.sender, type(vote)] = vote
+
+
+def _outdated(state: State, vote: Vote, out: list[Output]) -> None:
+    """Rule 6: whoever still votes on a decided height is sent its block. A first vote on the height
+    just decided is merely late, as every n - q of them are; one that is repeated is not."""
+    if vote.sender not in state.context.validators:
+        return
+    book = {state.context.height: state.votes, state.context.height - 1: state.previous}
+    late = book.get(vote.height)
+    if late is not None and isinstance(vote, (Prepare, Commit)) and late.add(vote):
+        return
+    checks.vote_signed(state.context, vote)
+    out.append(AnswerDecided(vote.sender, vote.height))
+
+
+def _caught(state: State, vote: Vote, out: list[Output]) -> bool:
+    """Rule 10: a vote that contradicts a kept one of its sender is not counted, and reported once
+    a height, sender and kind: a liar can contradict itself without end."""
+    for kept in state.votes.by(vote.sender):
+        evidence = contradiction(kept, vote, state.context.chain_id)
+        if evidence is not None:
+            if (vote.sender, evidence.kind) not in state.caught:
+                state.caught.add((vote.sender, evidence.kind))
+                out.append(Caught(evidence))
+            return True
+    return False
 
 
 def _adds_content(kept: Vote, vote: Vote) -> bool:
@@ -190,7 +236,6 @@ def _adds_content(kept: Vote, vote: Vote) -> bool:
 
 def _keep_round_change(state: State, vote: RoundChange) -> None:
     if vote.content is not None:
-        checks.content_form(state, vote.content)
         _keep_content(state, vote.content)
     if not state.votes.add(vote):
         kept = state.votes.find(RoundChange, vote.sender, vote.round)
@@ -203,7 +248,8 @@ def _proposal(state: State, vote: Proposal, now: Now, out: list[Output]) -> None
         return
     checks.proposal(state, vote)
     for change in vote.justification:
-        _keep_round_change(state, change)
+        if change.sender != state.context.me and not _caught(state, change, out):
+            _keep_round_change(state, change)
     _jump(state, now, out)
     if state.votes.add(vote) and vote.round == state.round:
         _accept(state, vote, now, out)
@@ -222,15 +268,23 @@ def _keep_content(state: State, content: Content) -> None:
 def _execute(
     state: State, content: Content, bodies: tuple[bytes, ...], source: bytes, out: list[Output]
 ) -> None:
-    digest = content.digest
-    if digest not in state.outcomes and digest not in state.executing:
-        state.executing.add(digest)
+    """Again for each proposal of it, until there is an outcome: a new source may have bodies that
+    the last one lacked."""
+    if content.digest not in state.outcomes:
         out.append(Execute(content, bodies, source))
 
 
 def _built(state: State, event: Built, out: list[Output]) -> None:
-    if event.round == state.round and state.round > state.asked.get(Proposal, -1):
-        _propose(state, event.content, (), out)
+    content, context = event.content, state.context
+    if (content.height, content.parent) != (context.height, context.parent) or state.decided:
+        return  # asked for a height that is over
+    if event.round != state.round or state.asked.get(Proposal, -1) >= state.round:
+        return
+    chosen = _usable_round_changes(state) if state.round > 0 else []
+    if state.round > 0 and not _free(state, chosen):
+        state.build_asked = state.round - 1  # a prepared content turned up meanwhile
+        return
+    _propose(state, content, chosen, context.me or b"", out)
 
 
 # --- rules that fire when they can -----------------------------------------------------------
@@ -259,6 +313,10 @@ def _sign(
     assert vote.round >= state.round, "no vote in a round already left"
     assert vote.round > state.asked.get(type(vote), -1), "one vote of a kind per round"
     state.asked[type(vote)] = vote.round
+    if content is not None and content.digest in state.logged:
+        content = None
+    elif content is not None:
+        state.logged.add(content.digest)
     out.append(Sign(vote, content, prepared))
 
 
@@ -278,19 +336,23 @@ def _decide(state: State, out: list[Output]) -> bool:
 
 
 def _content_of(state: State, round_: int, block_hash: bytes) -> Content | None:
-    """The content behind a block hash: by own execution, or as the round's PREPAREs say."""
+    """The content behind a block hash: by own execution, or as an honest PREPARE says."""
     named = [digest for digest, outcome in state.outcomes.items() if outcome == block_hash]
-    named += [pair[0] for pair in state.votes.prepares(round_) if pair[1] == block_hash]
+    named += [
+        digest
+        for (digest, outcome), senders in state.votes.prepares(round_).items()
+        if outcome == block_hash and len(senders) >= state.thresholds.honest_witness
+    ]
     return next((state.contents[digest] for digest in named if digest in state.contents), None)
 
 
 def _jump(state: State, now: Now, out: list[Output]) -> None:
-    """Rule 6: t+1 validators ahead hold an honest one; go to the lowest of their rounds at once."""
-    while True:
-        ahead = [round_ for round_ in state.votes.rounds_reached() if round_ > state.round]
-        if len(ahead) < state.thresholds.honest_witness:
-            return
-        _enter_round(state, min(ahead), now, out)
+    """Rule 6: t+1 validators ahead hold an honest one; go at once to the highest round that t+1
+    have reached, which is the lowest of the t+1 that are furthest."""
+    reached = sorted(state.votes.rounds_reached(), reverse=True)
+    witness = state.thresholds.honest_witness
+    if len(reached) >= witness and reached[witness - 1] > state.round:
+        _enter_round(state, reached[witness - 1], now, out)
         _start_timer(state, now)
 
 
@@ -325,7 +387,8 @@ def _accept(state: State, vote: Proposal, now: Now, out: list[Output]) -> None:
 
 
 def _report_split(state: State, out: list[Output]) -> None:
-    """Rule 8: tell when one content gave several outcomes and none a quorum."""
+    """Rule 8: tell when one content gave several outcomes, none of them a quorum, and more than
+    the tolerated liars stand against the most frequent one."""
     if state.accepted is None:
         return
     content = state.accepted.content
@@ -334,7 +397,9 @@ def _report_split(state: State, out: list[Output]) -> None:
         for pair, senders in sorted(state.votes.prepares(state.round).items())
         if pair[0] == content.digest
     ]
-    if len(tally) > 1 and all(len(keys) < state.thresholds.quorum for _, keys in tally):
+    counts = [len(keys) for _, keys in tally]
+    most = max(counts, default=0)
+    if most < state.thresholds.quorum and sum(counts) - most > state.thresholds.tolerated_liars:
         out.append(SplitVote(content, tuple(tally)))
 
 
@@ -373,7 +438,8 @@ def _proposal_moment(state: State) -> int:
 
 
 def _round_zero_moments(state: State) -> list[int]:
-    if state.round > 0:
+    """Those still to come; each leaves the list by what it brings about, so none stays past."""
+    if state.round > 0 or state.context.me is None:
         return []
     moments = [] if state.deadline_ms is not None else _timer_moments(state)
     if state.build_asked < 0 and state.proposer(0) == state.context.me:
@@ -396,11 +462,17 @@ def _ask_proposal(state: State, now: Now, out: list[Output]) -> None:
             return
         prepared = checks.highest_prepared(chosen)
         if prepared is not None:
+            source = next(change.sender for change in chosen if change.prepared == prepared)
             state.build_asked = round_
-            _propose(state, state.contents[prepared.content_hash], tuple(chosen), out)
+            _propose(state, state.contents[prepared.content_hash], chosen, source, out)
             return
     state.build_asked = round_
     out.append(Build(round_, checks.txs_max(context.params.block_txs_max, round_)))
+
+
+def _free(state: State, chosen: list[RoundChange]) -> bool:
+    """Whether these ROUND-CHANGEs leave the proposer free to choose a content."""
+    return len(chosen) >= state.thresholds.quorum and checks.highest_prepared(chosen) is None
 
 
 def _usable_round_changes(state: State) -> list[RoundChange]:
@@ -417,21 +489,17 @@ def _usable_round_changes(state: State) -> list[RoundChange]:
 
 
 def _propose(
-    state: State, content: Content, changes: tuple[RoundChange, ...], out: list[Output]
+    state: State, content: Content, chosen: list[RoundChange], source: bytes, out: list[Output]
 ) -> None:
+    """Put a content forward; ``source`` has its bodies."""
     context = state.context
     assert context.me is not None
-    if state.round > 0 and not changes:
-        changes = tuple(_usable_round_changes(state))
-        if checks.highest_prepared(changes) is not None:
-            # A prepared content turned up while a free one was being built.
-            state.build_asked = state.round - 1
-            return
-    justification = tuple(change.without_content() for change in changes)
+    justification = tuple(change.without_content() for change in chosen)
     vote = Proposal(context.height, state.round, content, (), justification, context.me, UNSIGNED)
     _keep_content(state, content)
-    _sign(state, vote, out, content)
-    _execute(state, content, (), context.me, out)
+    # The bodies of a re-proposed content may not be here yet: it is logged with the PREPARE.
+    _sign(state, vote, out, content if source == context.me else None)
+    _execute(state, content, (), source, out)
 
 
 def _prepare(state: State, out: list[Output]) -> None:
@@ -477,4 +545,5 @@ def _commit(state: State, out: list[Output]) -> None:
             )
         if context.me is not None and state.asked.get(Commit, -1) < state.round:
             vote = Commit(context.height, state.round, block_hash, context.me, UNSIGNED)
-            _sign(state, vote, out, prepared=state.prepared)
+            # The content too: this node may not have signed a PREPARE for it.
+            _sign(state, vote, out, state.contents[digest], state.prepared)

@@ -14,7 +14,8 @@ from consensus.messages import Vote
 class Sign:
     """Sign the vote, append it with ``content`` (and that content's bodies) and the certificate
     ``prepared`` to the vote log, sync, broadcast, and answer with Signed. ``vote.signature`` is
-    still empty."""
+    still empty. A content is given once a height, with the first vote that names it: the log keeps
+    all of a height's contents and bodies until the height is committed."""
 
     vote: Vote
     content: Content | None = None
@@ -39,7 +40,9 @@ class Build:
 
 @dataclass(frozen=True)
 class Execute:
-    """Find the bodies (``bodies`` came along with the proposal), execute; answer with Executed."""
+    """Find the bodies (``bodies`` came along with the proposal, ``source`` should have them all),
+    execute, answer with Executed. The same content comes again when it is proposed again before
+    there was an answer, perhaps with bodies or a source that the first time lacked."""
 
     content: Content
     bodies: tuple[bytes, ...]

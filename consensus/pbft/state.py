@@ -35,7 +35,8 @@ class State:
     """Contents of valid proposals of this height, by hash: the newest few."""
     outcomes: dict[bytes, bytes | None] = field(default_factory=dict)
     """Content hash -> block hash by own execution, or None for a content that breaks a rule."""
-    executing: set[bytes] = field(default_factory=set)
+    logged: set[bytes] = field(default_factory=set)
+    """Contents that went to the vote log, by hash: each goes there once."""
     prepared: PreparedCertificate | None = None
     asked: dict[type[Vote], int] = field(default_factory=dict)
     """Kind -> the newest round in which a vote of this kind was given to the signer."""
@@ -44,8 +45,12 @@ class State:
     resend_ms: int = 0
     decided: bool = False
     reported_divergence: bool = False
+    caught: set[tuple[bytes, int]] = field(default_factory=set)
+    """(Sender, kind of evidence) already reported at this height."""
     ahead: dict[tuple[bytes, type[Vote]], Vote] = field(default_factory=dict)
-    """Votes for the next height, the newest of each sender and kind, unchecked."""
+    """Votes for the next height, the newest of each sender and kind; only signatures checked."""
+    previous: VoteBook = field(default_factory=VoteBook)
+    """The votes of the height before, to tell a late vote from a repeated one."""
 
     @property
     def thresholds(self) -> Thresholds:

@@ -28,6 +28,10 @@ class VoteBook:
     def find(self, kind: type[Vote], sender: bytes, round_: int) -> Vote | None:
         return self._votes[kind].get(sender, {}).get(round_)
 
+    def by(self, sender: bytes) -> list[Vote]:
+        """All that is kept of one sender."""
+        return [vote for kind in self._votes.values() for vote in kind.get(sender, {}).values()]
+
     def add(self, vote: Vote) -> bool:
         """Keep a vote; False if it is too old to keep or its place is taken."""
         rounds = self._votes[type(vote)].setdefault(vote.sender, {})
