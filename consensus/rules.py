@@ -52,7 +52,8 @@ def proposer_order(validators: ValidatorSet, turns: Turns, height: int) -> tuple
     costs a time-out now and then, not at every n-th block. The skipped come last.
     """
     skipped_until = {one.key: one.skipped_until for one in turns.missed}
-    ready, skipped = [], []
+    ready: list[int] = []
+    skipped: list[int] = []
     for position, member in enumerate(validators.members):
         waits = skipped_until.get(member.key, 0) > height
         (skipped if waits else ready).append(position)

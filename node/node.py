@@ -10,7 +10,6 @@ import trio
 
 from consensus.evidence import Evidence
 from consensus.messages import decode_vote
-
 from consensus.primitives.crypto import public_key, sha256
 from consensus.primitives.errors import CodecError, LocalFault, PeerFault
 from contracts.runtime.registry import Registry

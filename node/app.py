@@ -1,0 +1,205 @@
+"""The node as a process: real ports under :class:`node.node.Node`, signals, and one way to stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import random
+import signal
+import sys
+from typing import Any, Final
+
+import trio
+
+from consensus.primitives.crypto import public_key
+from consensus.primitives.errors import HansaError, InputError, LocalFault
+from contracts.runtime.registry import builtin_registry
+from genesis.document import GenesisDocument
+from node import log
+from node.api.app import make_app
+from node.api.server import serve_api
+from node.clock import SystemClock, ThreadBlocking
+from node.config import NodeConfig
+from node.files import DurableFile, FolderLock
+from node.keystore import load_key
+from node.mempool import Mempool
+from node.node import Node, Ports, Voter
+from node.roster import admitted_peers
+from node.service import LocalService
+from node.setup import VOTES
+from node.store.kv import LevelKV
+from node.wal import FILE_NAME
+from node.workers import InlineVerifier, VerifyPool
+from p2p.host import Host, HostConfig
+from p2p.ports import Handler, Network, PeerAddress
+
+CHAIN: Final = "chain"
+SWITCH_INTERVAL_S: Final = 0.0005
+"""Threads here wait for the disk and return once; with the default of 5 ms each return would wait
+that long for a busy event loop."""
+
+_log = log.get("app")
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """The opened keys of a node."""
+
+    network: bytes
+    consensus: bytes | None
+
+
+def open_keys(config: NodeConfig, passphrase: str) -> Keys:
+    """Raises InputError for a wrong passphrase or a damaged file."""
+    network = load_key(config.network_key_path, passphrase)
+    if config.node.role != "validator":
+        return Keys(network, None)
+    return Keys(network, load_key(config.consensus_key_path, passphrase))
+
+
+def _check_membership(config: NodeConfig, document: GenesisDocument, keys: Keys) -> str:
+    """This node's name in the genesis document. Raises InputError NOT_A_MEMBER."""
+    member = document.node_of(public_key(keys.network))
+    if member is None:
+        raise InputError(
+            "NOT_A_MEMBER",
+            f"the network key {public_key(keys.network).hex()} is not in {config.genesis_path}",
+        )
+    if keys.consensus is not None:
+        votes = {one.network_key: one.consensus_key for one in document.validators}
+        if votes.get(member.network_key) != public_key(keys.consensus):
+            raise InputError(
+                "NOT_A_MEMBER",
+                f"{member.name} is no validator with consensus key"
+                f" {public_key(keys.consensus).hex()} in {config.genesis_path}",
+            )
+    return member.name
+
+
+def _peers(config: NodeConfig, document: GenesisDocument, me: bytes) -> tuple[PeerAddress, ...]:
+    """The genesis document's nodes, with the configured addresses in place of theirs."""
+    others = config.network.peers
+    known = admitted_peers(document, me)
+    unknown = sorted(set(others) - {peer.name for peer in known})
+    if unknown:
+        raise InputError(
+            "CONFIG_INVALID", f"network.peers names nodes that nobody admitted: {unknown}"
+        )
+    return tuple(
+        dataclasses.replace(peer, addresses=(others[peer.name],)) if peer.name in others else peer
+        for peer in known
+    )
+
+
+def _check_hello(chain_id: bytes, theirs: bytes) -> str | None:
+    if theirs == chain_id:
+        return None
+    return f"another genesis: this chain is {chain_id.hex()[:16]}, yours {theirs.hex()[:16]}"
+
+
+def run_node(config: NodeConfig, passphrase: str, *, vote_from: int | None = None) -> None:
+    """Run a node until SIGTERM or SIGINT; returns after a clean shutdown.
+
+    ``vote_from`` is the operator's explicit word that a validator without its vote log may vote
+    from that height on. Raises InputError and LocalFault, each with what to mend.
+    """
+    log.configure(config.log.level, config.log.format, config.log_path)
+    document = GenesisDocument.load(config.genesis_path)
+    keys = open_keys(config, passphrase)
+    name = _check_membership(config, document, keys)
+    lock = FolderLock(config.folder)
+    lock.acquire()
+    try:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        trio.run(_run, config, document, keys, name, vote_from)
+    except BaseExceptionGroup as group:
+        raise _expected(group) from group
+    finally:
+        lock.release()
+
+
+def _expected(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error to show: an expected one if there is any, else the first."""
+    leaves = list(_leaves(group))
+    for wanted in (LocalFault, HansaError):
+        for leaf in leaves:
+            if isinstance(leaf, wanted):
+                return leaf
+    return leaves[0]
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for one in error.exceptions for leaf in _leaves(one)]
+    return [error]
+
+
+async def _run(
+    config: NodeConfig,
+    document: GenesisDocument,
+    keys: Keys,
+    name: str,
+    vote_from: int | None,
+) -> None:
+    kv = LevelKV(config.folder / CHAIN)
+    votes = DurableFile(config.folder / VOTES / FILE_NAME)
+    processes = config.workers.verify_processes
+    pool = VerifyPool(processes) if processes else None
+    hosts: list[Host] = []
+
+    def join(handler: Handler) -> Network:
+        host = Host(
+            HostConfig(
+                keys.network,
+                config.network.listen,
+                _peers(config, document, public_key(keys.network)),
+                document.chain_id,
+                lambda theirs: _check_hello(document.chain_id, theirs),
+            ),
+            handler,
+            random.Random(),
+        )
+        hosts.append(host)
+        return host
+
+    try:
+        ports = Ports(SystemClock(), ThreadBlocking(), pool or InlineVerifier(), kv, join)
+        voter = None if keys.consensus is None else Voter(keys.consensus, votes, vote_from)
+        mempool = Mempool(config.mempool.txs_max, config.mempool.bytes_max)
+        node = Node(document, builtin_registry(), ports, voter, mempool)
+        service = LocalService(node, name, config.node.role)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(_stop_on_signal, nursery.cancel_scope)
+            if pool is not None:
+                await nursery.start(pool.run)
+                node.metrics.watch_workers(pool.pids)
+            await nursery.start(hosts[0].run)
+            nursery.start_soon(node.run)
+            app = make_app(service, hosts=config.api.hosts)
+            api = await nursery.start(serve_api, app, config.api.listen)
+            # What start-up made will live as long as the process: spare the collector the walk.
+            gc.freeze()
+            _log.info(
+                "node up",
+                node=name,
+                role=config.node.role,
+                api=api,
+                peers=hosts[0].listen_address,
+                chain_id=document.chain_id,
+                height=node.chain.height,
+            )
+        _log.info("node stopped", node=name, height=node.chain.height)
+    finally:
+        votes.close()
+        kv.close()
+
+
+async def _stop_on_signal(
+    scope: trio.CancelScope, *, task_status: Any = trio.TASK_STATUS_IGNORED
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            _log.info("stopping", signal=signal.Signals(number).name)
+            scope.cancel()
+            return

@@ -1,0 +1,230 @@
+"""What a node tells its clients: the API's ``NodeService`` on a running :class:`node.node.Node`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from consensus.block import Block
+from consensus.receipt import Receipt
+from consensus.transaction import Transaction
+from consensus.validators import signers
+from contracts.runtime.executor import run_query
+from node.api.service import (
+    CommittedBlock,
+    EventRecord,
+    Position,
+    QueryResult,
+    SubmitResult,
+    TxStatus,
+)
+from node.node import Node
+
+READY_BEHIND_MAX: Final = 2
+"""A node further behind the highest told tip than this is not ready."""
+
+
+def _version() -> str:
+    try:
+        return version("hansa-node")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class LocalService:
+    """Answers from this node's own chain and mempool."""
+
+    def __init__(self, node: Node, name: str, role: str) -> None:
+        self._node = node
+        self._chain = node.chain
+        self._name = name
+        self._role = role
+
+    # --- transactions ------------------------------------------------------------------------
+
+    async def submit(self, raws: Sequence[bytes]) -> list[SubmitResult]:
+        answers = await self._node.submit(list(raws))
+        return [
+            SubmitResult(
+                answer.tx_id,
+                answer.accepted,
+                "OK" if answer.entry is not None else answer.code,
+                answer.message,
+                answer.retry_after_ms,
+            )
+            for answer in answers
+        ]
+
+    async def tx_status(self, tx_id: bytes) -> TxStatus:
+        position = self._chain.blocks.position_of(tx_id)
+        if position is not None:
+            return self._committed(tx_id, *position)
+        if self._node.mempool.by_tx_id(tx_id) is not None:
+            return TxStatus(tx_id, "pending")
+        ended = self._node.admission.ended.get(tx_id)
+        if ended is None:
+            return TxStatus(tx_id, "unknown")
+        code, message = ended
+        return TxStatus(tx_id, "expired" if code == "TX_EXPIRED" else "refused", code, message)
+
+    def _committed(self, tx_id: bytes, height: int, index: int) -> TxStatus:
+        block, receipts = self._stored(height)
+        receipt = receipts[index]
+        return TxStatus(
+            tx_id,
+            "committed",
+            receipt.code,
+            receipt.detail,
+            height,
+            index,
+            block.hash,
+            block.header.time_ms,
+            receipt.steps_used,
+            [
+                {"contract": event.contract, "name": event.name, "fields": event.fields}
+                for event in receipt.events
+            ],
+            receipt.result,
+        )
+
+    async def transaction_bytes(self, tx_id: bytes) -> bytes | None:
+        waiting = self._node.mempool.by_tx_id(tx_id)
+        if waiting is not None:
+            return waiting.tx.raw
+        position = self._chain.blocks.position_of(tx_id)
+        if position is None:
+            return None
+        return self._stored(position[0])[0].bodies[position[1]]
+
+    def _stored(self, height: int) -> tuple[Block, tuple[Receipt, ...]]:
+        block, receipts = self._chain.blocks.block(height), self._chain.blocks.receipts(height)
+        assert block is not None and receipts is not None, "committed blocks are stored whole"
+        return block, receipts
+
+    # --- streams -----------------------------------------------------------------------------
+
+    async def _heights(self, since: int | None) -> AsyncIterator[int]:
+        height = self._chain.height + 1 if since is None else max(since, 0)
+        while True:
+            await self._node.bus.beyond(height - 1)
+            yield height
+            height += 1
+
+    async def positions(self, since_height: int | None) -> AsyncIterator[CommittedBlock]:
+        async for height in self._heights(since_height):
+            block, receipts = self._stored(height)
+            tx_ids = [Transaction.parse(raw).tx_id for raw in block.bodies]
+            codes = [receipt.code for receipt in receipts]
+            txs = tuple(zip(tx_ids, codes, strict=True))
+            yield CommittedBlock(height, block.header.time_ms, block.hash, txs)
+
+    async def events(
+        self, since: Position | None, contract: str | None, name: str | None
+    ) -> AsyncIterator[EventRecord]:
+        async for height in self._heights(None if since is None else since[0]):
+            block, receipts = self._stored(height)
+            for tx_index, receipt in enumerate(receipts):
+                for index, event in enumerate(receipt.events):
+                    position = (height, tx_index, index)
+                    if since is not None and position < since:
+                        continue
+                    if contract not in (None, event.contract) or name not in (None, event.name):
+                        continue
+                    tx_id = Transaction.parse(block.bodies[tx_index]).tx_id
+                    yield EventRecord(
+                        position,
+                        tx_id,
+                        event.contract,
+                        event.name,
+                        event.fields,
+                        block.header.time_ms,
+                    )
+
+    # --- reading -----------------------------------------------------------------------------
+
+    async def query(self, contract: str, method: str, args: dict[str, Any]) -> QueryResult:
+        chain = self._chain
+        context = chain.block_context()
+        value = run_query(chain.registry, chain.state, context, contract, method, args)
+        return QueryResult(chain.height, value)
+
+    async def block(self, height: int | None) -> dict[str, Any] | None:
+        chain = self._chain
+        height = chain.height if height is None else height
+        block, receipts = chain.blocks.block(height), chain.blocks.receipts(height)
+        if block is None or receipts is None:
+            return None
+        certificate = chain.blocks.certificate(height)
+        sealed_by: list[str] = []
+        if certificate is not None:
+            members = chain.validators.members
+            positions = signers(certificate.signers, len(members)) or []
+            sealed_by = [members[position].name for position in positions]
+        txs = []
+        for raw, receipt in zip(block.bodies, receipts, strict=True):
+            tx = Transaction.parse(raw)
+            txs.append(
+                {
+                    "tx_id": tx.tx_id.hex(),
+                    "sender": tx.body.sender.hex(),
+                    "calls": [f"{call.contract}.{call.method}" for call in tx.body.calls],
+                    "code": receipt.code,
+                    "detail": receipt.detail,
+                    "steps_used": receipt.steps_used,
+                }
+            )
+        return {
+            "hash": block.hash.hex(),
+            "header": block.header.to_json(),
+            "round": None if certificate is None else certificate.round,
+            "sealed_by": sealed_by,
+            "evidence": [one.to_json() for one in block.evidence],
+            "txs": txs,
+        }
+
+    # --- the node ----------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        node, chain = self._node, self._chain
+        return {
+            "name": self._name,
+            "role": self._role,
+            "version": _version(),
+            "network": node.document.name,
+            "chain_id": chain.chain_id.hex(),
+            "height": chain.height,
+            "block_hash": chain.hash.hex(),
+            "block_time_ms": chain.header.time_ms,
+            "state_root": chain.header.state_root.hex(),
+            "highest_told": max(node.sync.highest, chain.height),
+            "voting": node.engine.voting,
+            "agreement": node.engine.describe(),
+            "validators": len(chain.validators),
+            "mempool": {"txs": len(node.mempool), "bytes": node.mempool.bytes},
+            "peers": node.network.peer_reports(),
+        }
+
+    def contracts(self) -> dict[str, Any]:
+        return self._chain.registry.schema()
+
+    def genesis(self) -> dict[str, Any]:
+        return self._node.document.to_json()
+
+    def readiness(self) -> tuple[bool, str]:
+        node = self._node
+        behind = node.sync.highest - self._chain.height
+        if behind > READY_BEHIND_MAX:
+            return False, f"catching up: {behind} blocks behind"
+        connected = len(node.roster.connected_validators(node.network))
+        limits = self._chain.validators.thresholds(self._chain.params.fault_model)
+        needed = limits.quorum - 1 if self._role == "validator" else limits.honest_witness
+        if connected < needed:
+            return False, f"connected to {connected} validators where {needed} are needed"
+        return True, ""
+
+    def metrics_text(self) -> bytes:
+        metrics, reports = self._node.metrics, self._node.network.peer_reports()
+        metrics.sent_bytes.set(sum(report["sent_bytes"] for report in reports))
+        metrics.received_bytes.set(sum(report["received_bytes"] for report in reports))
+        return metrics.text()
