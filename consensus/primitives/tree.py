@@ -24,7 +24,7 @@ The whole tree is one slot. :func:`update` changes nothing: it returns the new s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256 as _sha256
 from itertools import pairwise
@@ -174,8 +174,9 @@ class _Pass:
         if hi - lo == 1 and (not slot or (slot[_HASH] == _LEAF and slot[_BODY:] == keys[lo])):
             return self._leaves[lo]
         merged = {leaf[_BODY:]: leaf for leaf in _leaves_of(slot)}
-        merged.update(zip(keys[lo:hi], self._leaves[lo:hi], strict=True))
-        return self._pack([leaf for _, leaf in sorted(merged.items()) if leaf], depth)
+        for at in range(lo, hi):
+            merged[keys[at]] = self._leaves[at]
+        return self._pack([merged[key] for key in sorted(merged) if merged[key]], depth)
 
     def _page(self, page: Page, path: bytes, unchanged: bytes, lo: int, hi: int) -> bytes:
         """The slot for ``page`` after a run of changes; ``unchanged`` if they change nothing."""
@@ -236,12 +237,15 @@ def _fold(slots: list[bytes], inner: list[bytes], changed: list[int]) -> list[by
     if len(changed) == 1 and inner:
         inner = inner.copy()
         at = changed[0] >> 1
-        inner[at + 8] = join(slots[2 * at][:_HASH], slots[2 * at + 1][:_HASH])
-        at = at + 8 >> 1
-        while at:
-            inner[at] = join(inner[2 * at], inner[2 * at + 1])
+        left, right = slots[2 * at][:_HASH], slots[2 * at + 1][:_HASH]
+        at += 8
+        while True:
+            both = left and right
+            inner[at] = _sha256(b"\x01" + left + right).digest() if both else left or right
             at >>= 1
-        return inner
+            if not at:
+                return inner
+            left, right = inner[2 * at], inner[2 * at + 1]
     if inner and len(changed) <= 6:
         inner = inner.copy()
         lowest = {slot >> 1 for slot in changed}
@@ -258,18 +262,19 @@ def _fold(slots: list[bytes], inner: list[bytes], changed: list[int]) -> list[by
     return inner
 
 
-def _leaves_of(slot: bytes) -> Iterator[bytes]:
+def _leaves_of(slot: bytes) -> list[bytes]:
     """The leaf slots that stand inline in a slot; none for a page's."""
     if not slot or slot[_HASH] == _PAGE:
-        return
+        return []
     if slot[_HASH] == _LEAF:
-        yield slot
-        return
+        return [slot]
+    leaves = []
     at = _BODY
     while at < len(slot):
         end = at + 1 + slot[at]
-        yield slot[at + 1 : end]
+        leaves.append(slot[at + 1 : end])
         at = end
+    return leaves
 
 
 def _bundle(leaves: list[bytes]) -> bytes:
@@ -293,9 +298,9 @@ def _join_leaves(leaves: list[bytes]) -> bytes:
 
 
 def _parting(leaves: list[bytes]) -> int:
-    """Where leaf slots in key order part at their first differing bit: the size of the left."""
+    """Where 3 or 4 leaf slots in key order part at their first differing bit: the left's size."""
     whole = [int.from_bytes(leaf[_BODY:].ljust(KEY_BYTES_MAX, b"\x00"), "big") for leaf in leaves]
-    gaps = [left ^ right for left, right in pairwise(whole)]
+    gaps = [whole[at] ^ whole[at + 1] for at in range(len(whole) - 1)]
     return gaps.index(max(gaps)) + 1
 
 
