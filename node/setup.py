@@ -5,6 +5,7 @@ config.toml  genesis.json  keys/network.key.json  keys/consensus.key.json  votes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,14 +54,16 @@ def init_folder(
     *,
     name: str,
     validator: bool,
-    config: dict[str, Any],
+    config: Mapping[str, Mapping[str, Any]],
     cost: Cost | None = None,
 ) -> dict[str, KeyInfo]:
     """Make what is missing in a data folder; what is there stays as it is.
 
-    ``config`` fills config.toml. Returns the keys' public parts: "network" and, for a validator,
-    "consensus".
+    ``config`` (section -> setting -> value) goes to config.toml, with every other setting beside it
+    as a comment. Returns the keys' public parts: "network" and, for a validator, "consensus".
     """
+    from node.config import default_text
+
     keys = {}
     if not (folder / NETWORK_KEY).exists():
         create_key(folder / NETWORK_KEY, passphrase, kind="network", name=name, cost=cost)
@@ -70,27 +73,5 @@ def init_folder(
             make_validator_key(folder, passphrase, name=name, cost=cost)
         keys["consensus"] = key_info(folder / CONSENSUS_KEY)
     if not (folder / CONFIG).exists():
-        write_whole(folder / CONFIG, toml_text(config).encode())
+        write_whole(folder / CONFIG, default_text(config).encode())
     return keys
-
-
-def toml_text(values: dict[str, Any]) -> str:
-    """TOML of scalars, lists of them, and tables one level deep."""
-    plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
-    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
-    lines = [f"{name} = {_toml_value(value)}" for name, value in plain.items()]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]"]
-        lines += [f"{key} = {_toml_value(value)}" for key, value in table.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml_value, value)) + "]"
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'

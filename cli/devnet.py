@@ -1,0 +1,221 @@
+"""`hansa devnet`: four validators and a full node on this machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cli import output
+from cli.settings import DEVNET_FOLDER, current, json_option
+from consensus.primitives.errors import InputError
+
+if TYPE_CHECKING:
+    from cli.network import Network, NodeSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _folder_option(function: F) -> F:
+    return click.option(
+        "--dir",
+        "folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=DEVNET_FOLDER,
+        show_default=True,
+        help="The network's folder.",
+    )(function)
+
+
+def bring_up(network: Network, *, fresh: bool = False) -> None:
+    """Make the network if there is none, start what is not running, wait until all are ready.
+
+    When this fails or is interrupted, the nodes that it started are stopped again. Raises
+    InputError DEVNET_OUTDATED when the folder's chain runs other contracts than this software.
+    """
+    from cli.sample_trade import organisations
+    from consensus.params import Params
+    from contracts.runtime.registry import builtin_registry
+
+    started: list[NodeSpec] = []
+    with network.locked():
+        try:
+            if fresh and network.made:
+                network.stop(network.nodes())
+                network.remove()
+            if not network.made:
+                network.say(f"Making keys and a genesis document in {network.folder}")
+                network.make(organisations(), Params())
+            if network.document().contracts_hash != builtin_registry().digest:
+                raise InputError(
+                    "DEVNET_OUTDATED",
+                    f"the chain in {network.folder} runs other contracts than this software:"
+                    " hansa devnet up --fresh starts a new one",
+                )
+            nodes = network.nodes()
+            for node in nodes:
+                if network.start(node):
+                    started.append(node)
+            network.say(f"Starting {len(started)} of {len(nodes)} nodes")
+            network.wait_ready(nodes)
+        except BaseException:
+            if started:
+                network.say("Stopping what was started")
+                network.stop(started)
+            raise
+
+
+def node_reports(network: Network) -> list[dict[str, Any]]:
+    """For each node whether it runs, and what it says of itself."""
+    from cli.client import Client, ClientError
+
+    reports = []
+    for node in network.nodes():
+        process = network.process(node)
+        report: dict[str, Any] = {
+            "node": node.name,
+            "kind": node.kind,
+            "running": process is not None,
+            "pid": process.pid if process else None,
+            "url": node.url,
+        }
+        if process is not None:
+            try:
+                with Client(node.url, timeout_s=2) as client:
+                    report["status"] = client.node_status()
+            except ClientError as error:
+                report["error"] = error.code
+        reports.append(report)
+    return reports
+
+
+def _print_reports(reports: Sequence[dict[str, Any]]) -> None:
+    rows = []
+    for one in reports:
+        status = one.get("status", {})
+        peers = status.get("peers")
+        connected = None
+        if isinstance(peers, list):
+            connected = sum(bool(peer.get("connected")) for peer in peers)
+        root = status.get("state_root") or ""
+        state = "stopped" if not one["running"] else one.get("error", "running")
+        rows.append((one["node"], one["kind"], state, one["pid"], status.get("height"), connected,
+                     output.short(root), one["url"]))  # fmt: skip
+    headers = ("node", "kind", "state", "pid", "height", "peers", "state root", "API")
+    click.echo(output.table(headers, rows))
+
+
+def _network(folder: Path) -> Network:
+    from cli.network import Network
+
+    return Network(folder, output.say)
+
+
+@click.group()
+def devnet() -> None:
+    """Four validators and a full node on this machine.
+
+    Separate processes with real keys, on loopback. Nodes are numbered 1 to 5; 5 is the full node.
+    """
+
+
+@devnet.command()
+@click.option("--fresh", is_flag=True, help="Throw the chain away and start a new one.")
+@_folder_option
+@json_option
+def up(folder: Path, fresh: bool) -> None:
+    """Start the network; make it first if there is none. What runs already goes on running.
+
+    \b
+    Examples:
+      hansa devnet up
+      hansa devnet up --fresh --dir /tmp/other-net
+    """
+    network = _network(folder)
+    bring_up(network, fresh=fresh)
+    _show(network)
+
+
+@devnet.command()
+@_folder_option
+@json_option
+def status(folder: Path) -> None:
+    """Show which nodes run and where they are.
+
+    \b
+    Example:
+      hansa devnet status --json
+    """
+    _show(_network(folder))
+
+
+@devnet.command()
+@_folder_option
+@json_option
+def stop(folder: Path) -> None:
+    """Stop the network's nodes. Their chain is kept.
+
+    \b
+    Example:
+      hansa devnet stop
+    """
+    network = _network(folder)
+    with network.locked():
+        stopped = network.stop(network.nodes()) if network.made else []
+    _done("stopped", stopped)
+
+
+@devnet.command()
+@click.argument("number", type=int)
+@_folder_option
+@json_option
+def kill(folder: Path, number: int) -> None:
+    """Kill node NUMBER without warning (SIGKILL), as a power failure would.
+
+    \b
+    Example:
+      hansa devnet kill 2
+    """
+    network = _network(folder)
+    with network.locked():
+        stopped = network.stop([network.node(number)], kill=True)
+    _done("killed", stopped)
+
+
+@devnet.command()
+@click.argument("number", type=int)
+@_folder_option
+@json_option
+def restart(folder: Path, number: int) -> None:
+    """Stop node NUMBER if it runs, start it, and wait until its API answers.
+
+    \b
+    Example:
+      hansa devnet restart 2
+    """
+    network = _network(folder)
+    with network.locked():
+        node = network.node(number)
+        network.stop([node])
+        network.start(node)
+        network.wait_answering([node])
+    _done("restarted", [node.name])
+
+
+def _show(network: Network) -> None:
+    reports = node_reports(network)
+    if current().json:
+        output.print_json({"folder": str(network.folder), "nodes": reports})
+    else:
+        _print_reports(reports)
+        sys.stdout.flush()
+
+
+def _done(what: str, names: list[str]) -> None:
+    if current().json:
+        output.print_json({what: names})
+    else:
+        click.echo(f"{what}: {', '.join(names) or 'nothing was running'}")

@@ -1,0 +1,125 @@
+"""`hansa node`: prepare and run one node."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from cli import output
+from cli.settings import current, json_option, passphrase_option
+from consensus.primitives.errors import InputError
+from node.config import SECTIONS, load
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def node() -> None:
+    """Prepare and run a node."""
+
+
+@node.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--role", type=click.Choice(["validator", "full"]), default="validator",
+              show_default=True)  # fmt: skip
+@click.option("--name", help="The node's name (default: the folder's).")
+@click.option("--listen", help="ip:port for peers.")
+@click.option("--api-listen", help="ip:port of the HTTP API.")
+@click.option("--genesis", "genesis_file", type=click.Path(path_type=Path, dir_okay=False),
+              help="The sealed genesis document, to be copied in.")  # fmt: skip
+@passphrase_option
+@json_option
+def init(
+    folder: Path, role: str, name: str | None, listen: str | None, api_listen: str | None,
+    genesis_file: Path | None,
+) -> None:  # fmt: skip
+    """Make a node's data FOLDER: keys, vote log, config.toml. What is there already stays.
+
+    Run it again with --genesis once the consortium has sealed its document.
+
+    \b
+    Examples:
+      hansa node init ./node1 --name acme-1 --listen 0.0.0.0:8630
+      hansa node init ./node1 --genesis genesis.json
+    """
+    from genesis.document import GenesisDocument
+    from node.keystore import check_name, write_whole
+    from node.setup import CONSENSUS_KEY, GENESIS, NETWORK_KEY, init_folder
+
+    settings = current()
+    name = check_name(name or folder.resolve().name)
+    document = None if genesis_file is None else GenesisDocument.load(genesis_file)
+    config: dict[str, dict[str, Any]] = {"node": {"role": role, "name": name}}
+    if listen:
+        config["network"] = {"listen": listen}
+    if api_listen:
+        config["api"] = {"listen": api_listen}
+    wanted = [NETWORK_KEY, *([CONSENSUS_KEY] if role == "validator" else [])]
+    complete = all((folder / file).exists() for file in wanted)
+    passphrase = "" if complete else settings.passphrase("New passphrase", confirm=True)
+    keys = init_folder(folder, passphrase, name=name, validator=role == "validator", config=config)
+    if document is not None:
+        target = folder / GENESIS
+        if target.exists() and GenesisDocument.load(target).chain_id != document.chain_id:
+            raise InputError("FILE_EXISTS", f"{target} is the document of another chain")
+        write_whole(target, document.file_bytes, mode=0o644, replace=True)
+        known = document.node_of(keys["network"].key)
+        if known is None:
+            output.say("warning: this node's network key is not in the genesis document")
+    load(folder, env={}, check_files=document is not None)
+    summary = {"folder": str(folder), "role": role}
+    summary |= {f"{kind}_key": info.key.hex() for kind, info in keys.items()}
+    summary["chain_id"] = document.chain_id.hex() if document else ""
+    if settings.json:
+        output.print_json(summary)
+    else:
+        click.echo(output.fields(summary))
+
+
+def _setting_options(function: F) -> F:
+    """A flag for each setting of the node's configuration."""
+    for section, model in reversed(SECTIONS.items()):
+        for key, field in reversed(model.model_fields.items()):
+            if (section, key) == ("node", "passphrase_file"):
+                continue  # --passphrase-file is everywhere the same
+            flag = f"--{section}-{key}".replace("_", "-")
+            function = click.option(
+                flag, f"{section}__{key}", metavar="VALUE", help=field.description
+            )(function)
+    return function
+
+
+@node.command()
+@click.option("--data", type=FOLDER, required=True, help="The node's data folder.")
+@_setting_options
+@passphrase_option
+def run(data: Path, **flags: str | None) -> None:
+    """Run the node in a data folder until SIGTERM or Ctrl-C.
+
+    Settings come from its config.toml, then HANSA_SECTION_SETTING in the environment, then flags.
+
+    \b
+    Example:
+      hansa node run --data ./node1 --log-format console
+    """
+    from node.keystore import find_passphrase
+
+    settings = current()
+    if settings.passphrase_file is not None:
+        flags["node__passphrase_file"] = str(settings.passphrase_file.resolve())
+    config = load(data, flags={name.replace("__", "."): text for name, text in flags.items()})
+
+    def ask() -> str:
+        answer: str = click.prompt(f"Passphrase of {data}", hide_input=True, err=True)
+        return answer
+
+    passphrase = find_passphrase(config.passphrase_path, prompt=ask if sys.stdin.isatty() else None)
+    from node.app import run_node
+
+    run_node(config, passphrase)
