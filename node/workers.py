@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 import trio
@@ -55,15 +55,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 _log = log.get("workers")
 
 
-class Verifier(Protocol):
-    """What admission and the engine need."""
-
-    async def verify(self, items: Sequence[Item]) -> list[bool]:
-        """For each item whether its signature is valid, in order."""
-
-
 class InlineVerifier:
-    """Verifies in the event loop, in slices of about a millisecond. For the virtual world."""
+    """``node.ports.Verifier`` in the event loop, a millisecond at a time. For the virtual world."""
 
     async def verify(self, items: Sequence[Item]) -> list[bool]:
         results: list[bool] = []
@@ -132,7 +125,7 @@ class PoolStats:
 
 
 class VerifyPool:
-    """Worker processes behind :meth:`verify`. Run :meth:`run` in a nursery, or :func:`open_pool`."""
+    """Worker processes behind :meth:`verify`; they run while :meth:`run` does."""
 
     def __init__(self, processes: int = 1, *, command: Sequence[str] | None = None) -> None:
         if processes < 1:
@@ -371,7 +364,7 @@ async def _stop(process: trio.Process) -> None:
 
 
 @asynccontextmanager
-async def open_pool(processes: int = 1) -> AsyncIterator[Verifier]:
+async def open_pool(processes: int = 1) -> AsyncIterator[VerifyPool | InlineVerifier]:
     """A running pool, or inline verification with 0 processes."""
     if processes == 0:
         yield InlineVerifier()
