@@ -49,12 +49,13 @@ class Page:
     """Sixteen slots, and the hashes above them: ``inner[p]`` joins ``2p`` and ``2p + 1``, where
     16..31 are the slots and ``inner[1]`` is the page's hash. ``inner`` is empty until needed.
 
-    Never changed once made, so caches and prepared updates share them.
+    Never changed once made, so caches and prepared updates share them. Tuples of bytes also spare
+    the garbage collector, which would walk over every list of a large cache.
     """
 
     __slots__ = ("inner", "slots")
 
-    def __init__(self, slots: list[bytes], inner: list[bytes]) -> None:
+    def __init__(self, slots: tuple[bytes, ...], inner: tuple[bytes, ...]) -> None:
         self.slots = slots
         self.inner = inner
 
@@ -73,7 +74,7 @@ class Page:
                 at += size
         if at != len(raw) or any(0 < len(slot) <= _BODY for slot in slots):
             raise LocalFault("STORE_CORRUPT", "a page of the state tree is damaged")
-        return cls(slots, [])
+        return cls(tuple(slots), ())
 
 
 class PageSource(Protocol):
@@ -170,7 +171,7 @@ class _Pass:
                 return self._page(self._load(path), path, slot, lo, hi)
             slots = [b""] * 16
             slots[_nibble(path[1:], fork)] = slot
-            return self._page(Page(slots, []), _path(path[1:], fork), slot, lo, hi)
+            return self._page(Page(tuple(slots), ()), _path(path[1:], fork), slot, lo, hi)
         if hi - lo == 1 and (not slot or (slot[_HASH] == _LEAF and slot[_BODY:] == keys[lo])):
             return self._leaves[lo]
         merged = {leaf[_BODY:]: leaf for leaf in _leaves_of(slot)}
@@ -183,7 +184,7 @@ class _Pass:
         keys = self._keys
         depth = path[0]
         index, shift = depth >> 1, 0 if depth & 1 else 4
-        slots = page.slots.copy()
+        slots = list(page.slots)
         changed = []
         while lo < hi:
             key = keys[lo]
@@ -225,17 +226,17 @@ class _Pass:
         for leaf in leaves:
             groups[leaf[at] >> shift & 15].append(leaf)
         slots = [self._pack(group, fork + 1) for group in groups]
-        return self._keep(_path(first, fork), slots, _fold(slots, [], []))
+        return self._keep(_path(first, fork), slots, _fold(slots, (), []))
 
     def _keep(self, path: bytes, slots: list[bytes], inner: list[bytes]) -> bytes:
-        self.pages[path] = Page(slots, inner)
+        self.pages[path] = Page(tuple(slots), tuple(inner))
         return inner[1] + b"\x00" + path
 
 
-def _fold(slots: list[bytes], inner: list[bytes], changed: list[int]) -> list[bytes]:
+def _fold(slots: list[bytes], before: tuple[bytes, ...], changed: list[int]) -> list[bytes]:
     """The inner hashes of a page: afresh, or from those of before with a few slots changed."""
-    if len(changed) == 1 and inner:
-        inner = inner.copy()
+    if len(changed) == 1 and before:
+        inner = list(before)
         at = changed[0] >> 1
         left, right = slots[2 * at][:_HASH], slots[2 * at + 1][:_HASH]
         at += 8
@@ -246,8 +247,8 @@ def _fold(slots: list[bytes], inner: list[bytes], changed: list[int]) -> list[by
             if not at:
                 return inner
             left, right = inner[2 * at], inner[2 * at + 1]
-    if inner and len(changed) <= 6:
-        inner = inner.copy()
+    if before and len(changed) <= 6:
+        inner = list(before)
         lowest = {slot >> 1 for slot in changed}
     else:
         inner = [b""] * 16

@@ -21,7 +21,7 @@ from node.store.kv import KV
 STATE: Final = b"s"
 PAGE: Final = b"p"
 META: Final = b"m"
-PAGES_CACHED_MAX: Final = 1 << 15  # about 3 KB each when full
+PAGES_CACHED_MAX: Final = 1 << 16  # 2 to 3 KB each when full: a million keys, almost
 
 
 @dataclass(frozen=True)
