@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from consensus.block import CONTENT_TXS_MAX
+from consensus.block import BLOCK_BYTES_MAX, CONTENT_TXS_MAX
 from consensus.primitives.codec import decode, encode
 from consensus.primitives.errors import CodecError, PeerFault
 
@@ -27,8 +27,8 @@ SEEN: Final = 3
 
 REQUEST_BYTES_MAX: Final = 512 << 10
 ANSWER_BYTES: Final = 4 << 20
-"""An answer with several parts ends with the part that reaches this size."""
-ANSWER_BYTES_MAX: Final = 20 << 20
+"""What an answer of several parts grows to; its first part may be longer."""
+ANSWER_BYTES_MAX: Final = BLOCK_BYTES_MAX + (1 << 20)
 
 
 def frame(kind: int, value: Any) -> bytes:
@@ -66,12 +66,12 @@ def read_blobs(raw: bytes, bytes_max: int = REQUEST_BYTES_MAX) -> list[bytes]:
 
 
 def fill(parts: Iterable[bytes]) -> bytes:
-    """The answer that holds parts until it is long enough."""
+    """The answer that holds as many of the parts as fit, at least one."""
     taken: list[bytes] = []
     size = 0
     for part in parts:
-        taken.append(part)
         size += len(part)
-        if size >= ANSWER_BYTES:
+        if taken and size > ANSWER_BYTES:
             break
+        taken.append(part)
     return encode(taken)

@@ -78,6 +78,10 @@ def seed_of(name: str) -> bytes:
     return sha256(name.encode())
 
 
+def consensus_key(name: str) -> bytes:
+    return public_key(seed_of(f"{name} consensus"))
+
+
 def document(params: Params, validators: int, full: int) -> GenesisDocument:
     """A consortium of ``v0..`` and ``f0..``, one organisation, unsealed."""
     admin = GenesisOrganisation(GLN, "Maker", ("manufacturer",), public_key(seed_of("admin")))
@@ -91,7 +95,7 @@ def document(params: Params, validators: int, full: int) -> GenesisDocument:
             GenesisValidator(
                 f"v{index}",
                 GLN,
-                public_key(seed_of(f"v{index} consensus")),
+                consensus_key(f"v{index}"),
                 public_key(seed_of(f"v{index} network")),
                 (f"v{index}.example:1",),
             )
@@ -174,6 +178,7 @@ class World:
         ports = Ports(machine.clock, InlineBlocking(), InlineVerifier(), machine.kv, join)
         machine.node = Node(self.document, self.registry, ports, voter)
         machine.stopped = trio.Event()
+        machine.scope = trio.CancelScope()
         machine.failure = None
         self.nursery.start_soon(self._run, machine)
         return machine.node
@@ -181,12 +186,13 @@ class World:
     def make_vote_log(self, name: str) -> None:
         """What ``keys new`` does."""
         machine = self.machines[name]
-        VoteLog.create(machine.votes, public_key(seed_of(f"{name} consensus")))
+        VoteLog.create(machine.votes, consensus_key(name))
 
     async def _run(self, machine: Machine) -> None:
         node = machine.running
         try:
-            with trio.CancelScope() as machine.scope:
+            assert machine.scope is not None
+            with machine.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(node.run)
                     nursery.start_soon(self._record, machine.name, node)
