@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _folder_option(function: F) -> F:
+def folder_option(function: F) -> F:
+    """--dir"""
     return click.option(
         "--dir",
         "folder",
@@ -36,7 +37,7 @@ def bring_up(network: Network, *, fresh: bool = False) -> None:
     When this fails or is interrupted, the nodes that it started are stopped again. Raises
     InputError DEVNET_OUTDATED when the folder's chain runs other contracts than this software.
     """
-    from cli.sample_trade import organisations
+    from cli.sample_trade import load_sample_trade
     from consensus.params import Params
     from contracts.runtime.registry import builtin_registry
 
@@ -48,7 +49,7 @@ def bring_up(network: Network, *, fresh: bool = False) -> None:
                 network.remove()
             if not network.made:
                 network.say(f"Making keys and a genesis document in {network.folder}")
-                network.make(organisations(), Params())
+                network.make(load_sample_trade().organisations, Params())
             if network.document().contracts_hash != builtin_registry().digest:
                 raise InputError(
                     "DEVNET_OUTDATED",
@@ -124,7 +125,7 @@ def devnet() -> None:
 
 @devnet.command()
 @click.option("--fresh", is_flag=True, help="Throw the chain away and start a new one.")
-@_folder_option
+@folder_option
 @json_option
 def up(folder: Path, fresh: bool) -> None:
     """Start the network; make it first if there is none. What runs already goes on running.
@@ -140,7 +141,7 @@ def up(folder: Path, fresh: bool) -> None:
 
 
 @devnet.command()
-@_folder_option
+@folder_option
 @json_option
 def status(folder: Path) -> None:
     """Show which nodes run and where they are.
@@ -153,7 +154,7 @@ def status(folder: Path) -> None:
 
 
 @devnet.command()
-@_folder_option
+@folder_option
 @json_option
 def stop(folder: Path) -> None:
     """Stop the network's nodes. Their chain is kept.
@@ -170,7 +171,7 @@ def stop(folder: Path) -> None:
 
 @devnet.command()
 @click.argument("number", type=int)
-@_folder_option
+@folder_option
 @json_option
 def kill(folder: Path, number: int) -> None:
     """Kill node NUMBER without warning (SIGKILL), as a power failure would.
@@ -187,7 +188,7 @@ def kill(folder: Path, number: int) -> None:
 
 @devnet.command()
 @click.argument("number", type=int)
-@_folder_option
+@folder_option
 @json_option
 def restart(folder: Path, number: int) -> None:
     """Stop node NUMBER if it runs, start it, and wait until its API answers.

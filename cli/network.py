@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 import cli
+from cli.sample_trade import Organisation
 from cli.settings import DEVNET_FILE
 from consensus.params import Params
 from consensus.primitives.errors import InputError, LocalFault
@@ -53,15 +54,6 @@ LOG: Final = "node.log"
 _COST: Final = Cost(passes=1, memory_bytes=1 << 20)
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Organisation:
-    """A member of the consortium, and which nodes it runs: names of validators and peers."""
-
-    id: str
-    name: str
-    roles: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ class Cost:
         return 1 <= self.passes <= 16 and argon2id.MEMLIMIT_MIN <= self.memory_bytes <= 1 << 30
 
 
+DEFAULT_COST: Final = Cost()
+
+
 @dataclass(frozen=True)
 class KeyInfo:
     """The part of a key file that is no secret."""
@@ -150,7 +153,7 @@ def create_key(
     check_name(name)
     _check_passphrase(passphrase, "the passphrase")
     secret = new_seed() if seed is None else seed
-    cost = cost or Cost()
+    cost = cost or DEFAULT_COST
     salt = secrets.token_bytes(argon2id.SALTBYTES)
     nonce = secrets.token_bytes(SecretBox.NONCE_SIZE)
     box = SecretBox(_sealing_key(passphrase, cost, salt))
