@@ -117,7 +117,8 @@ class Outbox:
     """The queue of one outgoing stream, bounded by bytes and count.
 
     Frames are written together, about 64 KB at a time: the cost of the layers below is per
-    write. ``full_since`` tells how long a peer has taken too little.
+    write. ``full_since`` is the time of the first refusal, until the peer has taken a quarter
+    of what the queue holds: a busy sender may keep the queue of a good peer full.
     """
 
     def __init__(self, bytes_max: int, count_max: int) -> None:
@@ -129,6 +130,8 @@ class Outbox:
         self._filled = trio.Event()
         self._drained = trio.Event()
         self.full_since: float | None = None
+        self._taken_bytes = 0
+        self._taken_count = 0
 
     def offer(self, payload: bytes) -> bool:
         """Enqueue unless full. A frame larger than the whole queue is taken when it's empty."""
@@ -137,6 +140,7 @@ class Outbox:
         ):
             if self.full_since is None:
                 self.full_since = trio.current_time()
+                self._taken_bytes = self._taken_count = 0
             return False
         self._queue.append(payload)
         self._bytes += len(payload)
@@ -164,7 +168,8 @@ class Outbox:
             for start in range(0, len(batch), WRITE_BYTES):
                 await stream.write(batch[start : start + WRITE_BYTES])
             self._writing = False
-            self._progress()
+            self._taken_bytes += len(batch)
+            self._taken()
 
     def _take(self) -> bytes:
         """The frames to write next: up to about ``WRITE_BYTES``, at least one."""
@@ -178,10 +183,15 @@ class Outbox:
             parts.append(payload)
             size += LENGTH_BYTES + len(payload)
             self._bytes -= len(payload)
+            self._taken_count += 1
         return b"".join(parts)
 
-    def _progress(self) -> None:
-        if self._bytes <= self._bytes_max // 2 and len(self._queue) <= self._count_max // 2:
+    def _taken(self) -> None:
+        if (
+            not self._queue
+            or self._taken_bytes >= self._bytes_max // 4
+            or self._taken_count >= self._count_max // 4
+        ):
             self.full_since = None
         self._drained.set()
         self._drained = trio.Event()

@@ -142,6 +142,20 @@ async def test_full_outbox_refuses_and_says_since_when(nursery: trio.Nursery) ->
     nursery.cancel_scope.cancel()
 
 
+async def test_full_queue_of_a_peer_that_reads_is_no_fault(nursery: trio.Nursery) -> None:
+    outbox, sink = Outbox(1_000_000, 1000), Sink()
+    sink.gate.set()
+    nursery.start_soon(outbox.run, sink)
+    for _ in range(100):
+        while outbox.offer(bytes(50_000)):
+            pass
+        before = len(sink.writes)
+        while len(sink.writes) < before + 6:
+            await trio.lowlevel.checkpoint()
+        assert not _was_full(outbox)
+    nursery.cancel_scope.cancel()
+
+
 async def test_put_waits_for_room(nursery: trio.Nursery) -> None:
     outbox, sink = Outbox(1000, 1), Sink()
     nursery.start_soon(outbox.run, sink)
