@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import httpx
 
@@ -58,8 +58,9 @@ SUBMIT_BYTES_MAX: Final = 1_900_000
 RESUBMIT_S: Final = 5.0
 BACK_OFF_S: Final = 0.1
 BACK_OFF_MAX_S: Final = 2.0
+HEARTBEAT_S: Final = 1.0
+"""A node sends at least a blank line this often on an open stream."""
 STREAM_SILENCE_S: Final = 5.0
-"""A node sends at least a blank line every second on an open stream."""
 
 _RESUMABLE: Final = ("NODE_STOPPING", "SLOW_READER")
 
@@ -175,6 +176,8 @@ class Client:
                 if next_height is None:
                     next_height = self._height() + 1
                 self._submit_due(pending, outcomes)
+                if self._nothing_to_follow(pending, deadline):
+                    continue
                 for block in self._stream_blocks(next_height):
                     if block is not None:
                         next_height = block.height + 1
@@ -333,23 +336,35 @@ class Client:
         if not due:
             return
         for each, result in zip(due, self.submit([each.raw for each in due]), strict=True):
-            if result.accepted:
+            if result.accepted and result.code != "ALREADY_COMMITTED":
                 each.accepted = True
                 each.due = now + RESUBMIT_S
             elif result.retry_after_ms is not None:
                 each.due = now + result.retry_after_ms / 1000
-            elif (known := self._known_outcome(each.tx_id)) is not None:
-                outcomes[each.tx_id] = known
-                del pending[each.tx_id]
-            elif each.accepted and result.code != "TX_EXPIRED":
-                # Another node has it; this one's refusal doesn't take it back.
+            elif result.accepted or each.accepted or result.code == "TX_EXPIRED":
+                # A block with it may stand or be under way, whatever this node thinks of it now.
                 each.due = now + RESUBMIT_S
+                self._conclude(each, pending, outcomes)
             else:
-                status: Literal["expired", "refused"] = (
-                    "expired" if result.code == "TX_EXPIRED" else "refused"
-                )
-                outcomes[each.tx_id] = Outcome(each.tx_id, status, result.code, result.message)
+                outcomes[each.tx_id] = Outcome(each.tx_id, "refused", result.code, result.message)
                 del pending[each.tx_id]
+
+    @staticmethod
+    def _nothing_to_follow(pending: dict[bytes, _Pending], deadline: float) -> bool:
+        """Whether no transaction is in a node's hands; waits until the next is due if that's soon.
+
+        Blocks that pass meanwhile aren't missed: following begins at a height.
+        """
+        if not pending:
+            return True
+        if any(each.accepted for each in pending.values()):
+            return False
+        now = time.monotonic()
+        soonest = min([deadline, *(each.due for each in pending.values())])
+        if soonest - now > HEARTBEAT_S:
+            return False
+        time.sleep(max(0.0, soonest - now))
+        return True
 
     def _settle(
         self, block: Block, pending: dict[bytes, _Pending], outcomes: dict[bytes, Outcome]
@@ -360,10 +375,23 @@ class Client:
                 outcomes[tx_id] = Outcome(tx_id, "committed", code, height=block.height)
         for each in [each for each in pending.values() if each.valid_until < block.time_ms]:
             # It may stand in a block from before we began to follow.
-            outcomes[each.tx_id] = self._known_outcome(each.tx_id) or Outcome(
-                each.tx_id, "expired", "TX_EXPIRED", "its time was over before it was committed"
-            )
-            del pending[each.tx_id]
+            self._conclude(each, pending, outcomes)
+
+    def _conclude(
+        self, each: _Pending, pending: dict[bytes, _Pending], outcomes: dict[bytes, Outcome]
+    ) -> None:
+        """Note a transaction's end if it is certain: committed, or its time over without that."""
+        over = self.node_status().get("block_time_ms", 0) > each.valid_until
+        asked = self._current
+        outcome = self._known_outcome(each.tx_id)
+        if outcome is None or outcome.status != "committed":
+            # Only the node whose chain's time is past may say that it isn't in there.
+            if not over or asked != self._current:
+                return
+            message = "its time was over before it was committed"
+            outcome = Outcome(each.tx_id, "expired", "TX_EXPIRED", message)
+        outcomes[each.tx_id] = outcome
+        del pending[each.tx_id]
 
     def _known_outcome(self, tx_id: bytes) -> Outcome | None:
         found = self.tx_status(tx_id)

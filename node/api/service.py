@@ -18,11 +18,11 @@ TxState = Literal["pending", "committed", "expired", "refused", "unknown"]
 
 @dataclass(frozen=True)
 class SubmitResult:
-    """What admission said. ``accepted`` promises nothing yet; OK or a code such as TX_EXPIRED.
+    """What admission said. ``accepted`` promises nothing yet; ``code`` is OK or tells the reason.
 
-    ``tx_id`` is None when the bytes are no transaction. Bytes that the node already has, waiting or
-    committed, are accepted again. ``retry_after_ms`` is set when the same bytes may be accepted
-    later (MEMPOOL_FULL).
+    ``tx_id`` is None when the bytes are no transaction. What the node already has is accepted again
+    with ALREADY_PENDING or ALREADY_COMMITTED. ``retry_after_ms`` is set when the same bytes may be
+    accepted later (MEMPOOL_FULL).
     """
 
     tx_id: bytes | None
@@ -113,7 +113,7 @@ class NodeService(Protocol):
         """A committed block as JSON-able data (None: the newest), or None when there is none."""
 
     def status(self) -> dict[str, Any]:
-        """Heights, peers, mempool and versions, for operators."""
+        """For operators: ``height`` and ``block_time_ms`` of the tip, peers, mempool, versions."""
 
     def contracts(self) -> dict[str, Any]:
         """The contracts' schema: methods, arguments, documentation."""

@@ -57,6 +57,10 @@ class MemoryNode:
         self.waiting.clear()
         self.wake()
 
+    @property
+    def block_time_ms(self) -> int:
+        return self.blocks[-1].time_ms if self.blocks else 0
+
     def wake(self) -> None:
         self.changed.set()
         self.changed = trio.Event()
@@ -79,8 +83,11 @@ class MemoryNode:
             return SubmitResult(None, False, error.code, error.message)
         if not tx.signature_valid():
             return SubmitResult(tx.tx_id, False, "TX_SIGNATURE", "the signature is wrong")
-        if tx.tx_id not in self.committed:
-            self.waiting[tx.tx_id] = raw
+        if tx.tx_id in self.committed:
+            return SubmitResult(tx.tx_id, True, "ALREADY_COMMITTED")
+        if tx.body.valid_until < self.time_ms:
+            return SubmitResult(tx.tx_id, False, "TX_EXPIRED", "its time is over")
+        self.waiting[tx.tx_id] = raw
         return SubmitResult(tx.tx_id, True)
 
     async def tx_status(self, tx_id: bytes) -> TxStatus:
@@ -139,7 +146,11 @@ class MemoryNode:
         return {"height": height} if 1 <= height <= len(self.blocks) else None
 
     def status(self) -> dict[str, Any]:
-        return {"height": len(self.blocks), "chain_id": CHAIN_ID.hex()}
+        return {
+            "height": len(self.blocks),
+            "block_time_ms": self.block_time_ms,
+            "chain_id": CHAIN_ID.hex(),
+        }
 
     def contracts(self) -> dict[str, Any]:
         return {"batch": {"methods": {}}}
