@@ -100,6 +100,17 @@ async def test_dns_name_in_a_peer_address(net: Net) -> None:
     await net.handlers[0].until(lambda: net.handlers[0].connects == [KEYS[1]])
 
 
+async def test_reports_say_why_a_dial_failed(net: Net) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        first = await net.start(0, {1: address, 2: "no-such-host.invalid:1"})
+        await eventually(lambda: all(report["last_error"] for report in first.peer_reports()))
+    refused, unknown = (str(report["last_error"]) for report in first.peer_reports())
+    assert refused == f"{address}: connection refused"
+    assert unknown.startswith("no-such-host.invalid:1: ")
+
+
 # ---- who is spoken to -------------------------------------------------------------------
 
 
