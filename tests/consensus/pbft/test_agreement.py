@@ -8,6 +8,7 @@ import os
 import pytest
 
 from consensus.params import Params
+from consensus.validators import Thresholds
 from tests.consensus.pbft.world import FAST, Fork, World
 
 SEEDS = range(int(os.environ.get("HANSA_PBFT_SEEDS", "4")))
@@ -87,15 +88,11 @@ def test_two_of_four_dead_stop_the_chain_and_their_return_starts_it() -> None:
     assert world.run_to_height(stopped + 3, 15_000)
 
 
-def test_the_judge_notices_a_fork() -> None:
+def test_the_judge_notices_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checks of this file can fail: with a quorum of 2 of 4, halves decide alone."""
-    from consensus.validators import Thresholds
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Fork):
-        patch.setattr(Thresholds, "quorum", property(lambda _self: 2))
-        world = World(4, 0)
-        world.partition = lambda a, b: a % 2 == b % 2
-        world.start()
+    monkeypatch.setattr(Thresholds, "quorum", property(lambda _self: 2))
+    world = World(4, 0)
+    world.partition = lambda a, b: a % 2 == b % 2
+    world.start()
+    with pytest.raises(Fork):
         world.run_to_height(3, 60_000)
-        world.partition = lambda _a, _b: True
-        world.run(10_000)

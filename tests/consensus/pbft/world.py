@@ -12,6 +12,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from consensus.block import Content
 from consensus.certificates import Certificate, PreparedCertificate
@@ -363,7 +364,7 @@ class World:
         targets = range(len(self.validators)) if target is None else [target]
         for index in targets:
             if index != source:
-                self.deliver(source, index, lambda index=index: self.receive(source, index, raw))
+                self.deliver(source, index, partial(self.receive, source, index, raw))
 
     def deliver(self, source: int, target: int, act: Callable[[], object]) -> None:
         if not self.partition(source, target):
@@ -394,6 +395,10 @@ class World:
                 if outcome_of(content) == block_hash:
                     return content
         return None
+
+    def half(self, index: int) -> int:
+        """The honest fall into two halves of equal size."""
+        return sorted(self.nodes).index(index) % 2
 
     # --- the judge
 
@@ -491,7 +496,7 @@ class Liar:
                     height, r, content.digest, outcome_of(content), self.key, bytes(64)
                 )
                 for target in range(len(world.validators)):
-                    if target != self.index and target % 2 == half:
+                    if target in world.nodes and world.half(target) == half:
                         self.say(target, vote)
                         self.say(target, prepare)
 
