@@ -43,6 +43,8 @@ T = TypeVar("T", bound=Wire)
 
 EXECUTE_SLICE: Final = 16
 """Transactions executed before the event loop gets its turn again."""
+INLINE_CHANGES_MAX: Final = 128
+"""State changes whose tree is worked out in the event loop: a few milliseconds."""
 
 
 class ContentRefused(HansaError):
@@ -86,6 +88,7 @@ class Chain:
         self._blocking = blocking
         self._verifier = verifier
         self._recent: dict[bytes, int] = {}
+        self._state_lock = trio.Lock()
         if not self.blocks.open(self.chain_id):
             self._create(document)
         self._load()
@@ -288,7 +291,7 @@ class Chain:
             changes[rules.TURNS_KEY] = turns.raw
         if self.validators != self.parent_validators:
             changes[rules.VALIDATORS_KEY] = self.validators.raw
-        delta = self.state.prepare(changes)
+        delta = await self._prepare(changes)
         header = rules.make_header(
             content,
             chain_id=self.chain_id,
@@ -304,6 +307,14 @@ class Chain:
             header, tuple(tx.raw for tx in bodies), content.evidence, content.last_certificate
         )
         return Outcome(content, sealed, tuple(bodies), tuple(receipts), delta, turns)
+
+    async def _prepare(self, changes: dict[bytes, bytes | None]) -> StateDelta:
+        """The new state root. A large one takes a thread, whose switch interval is what the event
+        loop then waits at most; the lock keeps it away from a commit."""
+        async with self._state_lock:
+            if len(changes) <= INLINE_CHANGES_MAX:
+                return self.state.prepare(changes)
+            return await self._blocking.run(lambda: self.state.prepare(changes))
 
     async def execute_sealed(self, sealed: SealedBlock) -> Outcome:
         """Check a block from a peer against its certificate and execute it on the tip.
@@ -351,8 +362,9 @@ class Chain:
             outcome.block, certificate, outcome.receipts, tx_ids, frontier
         )
         operations += outcome.delta.operations
-        await self._blocking.run(lambda: self._kv.write(operations, sync=True))
-        self.state.commit(outcome.delta)
+        async with self._state_lock:
+            await self._blocking.run(lambda: self._kv.write(operations, sync=True))
+            self.state.commit(outcome.delta)
         self._frontier = frontier
         self._set_tip(outcome.header, certificate)
         self._remember(list(outcome.transactions))
