@@ -6,6 +6,9 @@ RUN := .venv/.installed
 DEV := .venv/.installed-dev
 PYTEST_ARGS ?=
 
+# Compiled modules are kept: a network's nodes start several times faster with them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-once test test-all lint format check bench bench-quick lock clean
 

@@ -284,6 +284,8 @@ class Network:
                 )
         # The node's settings are those of its folder, whatever the caller's environment says.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HANSA_")}
+        # Five nodes that each compile every module anew take half a minute to start.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         environment["HANSA_PASSPHRASE_FILE"] = str(self.passphrase_file)
         source = str(Path(cli.__file__).resolve().parent.parent)
         environment["PYTHONPATH"] = os.pathsep.join(

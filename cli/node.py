@@ -97,9 +97,12 @@ def _setting_options(function: F) -> F:
 
 @node.command()
 @click.option("--data", type=FOLDER, required=True, help="The node's data folder.")
+@click.option("--vote-from", type=click.IntRange(1), metavar="HEIGHT",
+              help="Vote from HEIGHT on though the vote log was lost. Only when so many validators"
+              " lost theirs that they can't tell each other what was signed.")  # fmt: skip
 @_setting_options
 @passphrase_option
-def run(data: Path, **flags: str | None) -> None:
+def run(data: Path, vote_from: int | None, **flags: str | None) -> None:
     """Run the node in a data folder until SIGTERM or Ctrl-C.
 
     Settings come from its config.toml, then HANSA_SECTION_SETTING in the environment, then flags.
@@ -122,4 +125,4 @@ def run(data: Path, **flags: str | None) -> None:
     passphrase = find_passphrase(config.passphrase_path, prompt=ask if sys.stdin.isatty() else None)
     from node.app import run_node
 
-    run_node(config, passphrase)
+    run_node(config, passphrase, vote_from=vote_from)
