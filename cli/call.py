@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +25,13 @@ def open_client() -> Client:
 def chain_id_of(client: Client) -> bytes:
     """The chain id that transactions for this node's chain carry."""
     return bytes.fromhex(client.genesis()["chain_id"])
+
+
+def explained(client: Client, outcome: Outcome) -> Outcome:
+    """The outcome with the contract's own sentence, if it was refused in a block."""
+    if outcome.status != "committed" or outcome.succeeded:
+        return outcome
+    return dataclasses.replace(outcome, message=client.tx_status(outcome.tx_id)["detail"])
 
 
 def show_outcome(outcome: Outcome, result: Any = None) -> None:
@@ -105,12 +113,9 @@ def call(
         seed = current().signing_seed()
         tx = make_transaction(seed, chain_id_of(client), [(contract, method, args)])
         (outcome,) = client.submit_and_wait([tx], timeout_s=timeout_s)
-        status = client.tx_status(tx.tx_id) if outcome.status == "committed" else {}
-        if not outcome.succeeded and status.get("detail"):
-            from dataclasses import replace
-
-            outcome = replace(outcome, message=status["detail"])
-        show_outcome(outcome, status.get("result"))
+        outcome = explained(client, outcome)
+        result = client.tx_status(tx.tx_id)["result"] if outcome.succeeded else None
+        show_outcome(outcome, result)
 
 
 @click.command()

@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from cli import output
+from cli.call import explained
 from cli.client import Client, make_transaction
 from cli.devnet import bring_up, folder_option, node_reports
 from cli.epcis_calls import to_call
@@ -107,7 +108,7 @@ def play(network: Network, client: Client, trade: SampleTrade) -> None:
             seed = network.organisation_seed(document.signer)
             tx = make_transaction(seed, chain_id, [to_call(event) for event in events])
             (outcome,) = client.submit_and_wait([tx], timeout_s=COMMIT_TIMEOUT_S)
-            outcome.require()
+            explained(client, outcome).require()
             took_ms = (time.monotonic() - before) * 1000
             where = f"block {outcome.height}, {took_ms:.0f} ms"
         output.say(f"  {document.title:<46} {names[document.signer]:<30} {where}")

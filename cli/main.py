@@ -94,10 +94,12 @@ def cli() -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns its exit code. Errors are printed, never raised."""
-    settings = Settings()
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # A usage error may stand before the option, but its form should not depend on that.
+    settings = Settings(json="--json" in given)
     try:
         result: Any = cli.main(
-            None if arguments is None else list(arguments),
+            given,
             prog_name="hansa",
             standalone_mode=False,
             obj=settings,

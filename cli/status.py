@@ -32,4 +32,10 @@ def status() -> None:
             headers = list(rows[0])
             click.echo()
             click.echo(f"{name}:")
-            click.echo(output.table(headers, [[one.get(key) for key in headers] for one in rows]))
+            click.echo(
+                output.table(headers, [[_brief(one.get(key)) for key in headers] for one in rows])
+            )
+
+
+def _brief(value: object) -> object:
+    return output.short(value) if isinstance(value, str) and len(value) == 64 else value

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cli.arguments import parse_arguments, parse_value
+from consensus.primitives.codec import data_to_json
+from consensus.primitives.errors import InputError
+from contracts.runtime.registry import builtin_registry
+
+SCHEMA: dict[str, Any] = {
+    "shop": {
+        "methods": {
+            "buy": {
+                "kind": "call",
+                "args": {
+                    "properties": {
+                        "count": {"type": "integer"},
+                        "gift": {"type": "boolean", "default": False},
+                        "size": {"type": "string", "enum": ["S", "L"]},
+                        "key": {"type": "object", "properties": {"hex": {"type": "string"}}},
+                        "items": {"type": "array"},
+                        "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                    },
+                    "required": ["count"],
+                },
+            },
+            "price": {"kind": "query", "args": {"properties": {}, "required": []}},
+        }
+    }
+}
+
+
+def parse(*pairs: str) -> dict[str, Any]:
+    return parse_arguments(SCHEMA, "shop", "buy", "call", pairs)
+
+
+def test_each_kind_of_argument() -> None:
+    found = parse("count=-7", "gift=yes", "size=L", "key=00ff", 'items=[{"a": {"hex": "01"}}, 2]',
+                  "note=a=b")  # fmt: skip
+    assert found == {
+        "count": -7,
+        "gift": True,
+        "size": "L",
+        "key": b"\x00\xff",
+        "items": [{"a": b"\x01"}, 2],
+        "note": "a=b",
+    }
+    assert parse("count=1", "note=null") == {"count": 1, "note": None}
+    assert parse("count=1", 'key={"hex": "aa"}') == {"count": 1, "key": b"\xaa"}
+
+
+def test_every_mistake_is_named() -> None:
+    with pytest.raises(InputError) as caught:
+        parse("gift=perhaps", "size=M", "key=xyz", "items=[1.5]", "colour=red", "note", "size=S")
+    assert caught.value.code == "BAD_ARGUMENT"
+    for part in (
+        "gift: 'perhaps' is neither true nor false",
+        "size: 'M' is not one of S, L",
+        "key: 'xyz' is not hex",
+        "items: 1.5 is not a whole number",
+        "colour: there is no such argument (known: count, gift, ",
+        "'note' is not name=value",
+        "count: is missing",
+    ):
+        assert part in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "integer"}, "1.0"),
+        ({"type": "integer"}, "1" * 21),
+        ({"type": "integer"}, "\u0661"),
+        ({"type": "array"}, "[" * 50_000),
+        ({"type": "array"}, "[NaN]"),
+        ({"type": "object"}, "{"),
+    ],
+)
+def test_what_is_no_value_of_its_type(schema: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match="is not"):
+        parse_value(schema, text)
+
+
+@pytest.mark.parametrize(
+    ("contract", "method", "kind", "code"),
+    [
+        ("store", "buy", "call", "UNKNOWN_CONTRACT"),
+        ("shop", "sell", "call", "UNKNOWN_METHOD"),
+        ("shop", "buy", "query", "UNKNOWN_METHOD"),
+    ],
+)
+def test_unknown_contracts_and_methods(contract: str, method: str, kind: str, code: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_arguments(SCHEMA, contract, method, kind, ())
+    assert caught.value.code == code
+
+
+def test_the_real_contracts_schemas_can_be_read() -> None:
+    schema = data_to_json(builtin_registry().schema())
+    found = parse_arguments(
+        schema, "identity", "add_key", "call", ["key=" + "ab" * 32, "label=shop", 'roles=["bank"]']
+    )
+    assert found == {"key": b"\xab" * 32, "label": "shop", "roles": ["bank"]}
