@@ -1,8 +1,10 @@
 import json
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <async_generator object (Response|Pool|Async|HTTP11|Bound|ByteS)"
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 SEED = bytes(range(32))
 MSGPACK = {"content-type": "application/msgpack"}
 
@@ -252,6 +255,9 @@ async def test_unknown_paths_methods_and_the_description() -> None:
         for page in ("/docs", "/redoc"):
             assert error_code(await client.get(page)) == (404, "NOT_FOUND")
         paths = set((await client.get("/openapi.json")).json()["paths"])
+    documented = (ROOT / "docs" / "api.md").read_text()
+    for path in paths:
+        assert re.search(rf"`(GET|POST) {re.escape(path)}[`?]", documented), path
     assert paths == {
         "/v1/transactions",
         "/v1/transactions/{tx_id}",

@@ -111,10 +111,11 @@ async def test_killed_worker_is_replaced_and_its_batch_done_again() -> None:
         async def call() -> None:
             answers.append(await pool.verify(items))
 
-        async with trio.open_nursery() as callers:
-            callers.start_soon(call)
-            await wait_all_tasks_blocked()
-            os.kill(pid, signal.SIGKILL)
+        with trio.fail_after(20):
+            async with trio.open_nursery() as callers:
+                callers.start_soon(call)
+                await wait_all_tasks_blocked()
+                os.kill(pid, signal.SIGKILL)
         assert answers == [truth]
         assert pool.stats.restarts == 1
         assert await wait_for_pid(pool, pid) != pid
