@@ -233,6 +233,7 @@ class Host:
             if trio.current_time() < peer.barred_until:
                 await trio.sleep_until(peer.barred_until)
             await self._dial(peer)
+            changed = self._changed[peer.key] = trio.Event()
             if peer.key not in self._links:
                 with trio.move_on_after(peer.retry_delay_s(self._rng)):
                     await changed.wait()
@@ -360,6 +361,6 @@ def _os_text(error: BaseException) -> str:
         error = error.__cause__
     if isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
-    if isinstance(error, OSError) and error.errno is not None and error.strerror:
-        return error.strerror.lower()
+    if isinstance(error, OSError) and error.errno in errno.errorcode:
+        return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__

@@ -15,7 +15,7 @@ from p2p.ports import PeerAddress
 BACKOFF_FIRST_S = 0.25
 BACKOFF_MAX_S = 5.0
 BACKOFF_JITTER = 0.25
-STEADY_S = 10.0
+STEADY_S = 3.0
 """A connection that lasted this long wipes out the failures before it."""
 OTHER_SIDE_WAIT_S = 1.0
 """How long the higher key waits for the lower one to dial before it dials by itself."""

@@ -194,8 +194,10 @@ async def test_failing_handler_ends_the_link_not_the_host(
         receiver.greet = boom
     else:
         receiver.take = boom
-    first, _ = await net.pair()
-    first.send(KEYS[1], Channel.CHAIN, b"hello")
+    second = await net.start(1, {0: None})
+    first = await net.start(0, {1: second.listen_address})
+    if where == "on_message":
+        await eventually(lambda: first.send(KEYS[1], Channel.CHAIN, b"hello"))
     await receiver.until(lambda: len(receiver.disconnects) > 0)
     fail = False
     await receiver.until(lambda: len(receiver.connects) == len(receiver.disconnects) + 1)
@@ -209,7 +211,8 @@ async def test_dropped_peer_comes_back(net: Net) -> None:
     second.drop(KEYS[0], "enough for now")
     assert second.connected() == ()
     assert not second.send(KEYS[0], Channel.CHAIN, b"gone")
-    await net.handlers[0].until(lambda: len(net.handlers[0].connects) == 2)
+    await net.handlers[0].until_counts(2, 1)
+    await net.handlers[1].until_counts(2, 1)
     assert net.handlers[1].disconnects == [(KEYS[0], "enough for now")]
     assert "enough for now" in net.handlers[0].disconnects[0][1]
     await eventually(lambda: first.connected() == (KEYS[1],))
