@@ -83,7 +83,7 @@ class Executed:
 @dataclass(frozen=True)
 class Tick:
     """Time has passed, or the mempool changed: ``work_since_ms`` is the (mono) moment since which
-    its oldest transaction waits, None when it is empty."""
+    its oldest transaction waits, None when it is empty. One is due right after NewHeight too."""
 
     work_since_ms: int | None
 

@@ -268,9 +268,8 @@ def _keep_content(state: State, content: Content) -> None:
 def _execute(
     state: State, content: Content, bodies: tuple[bytes, ...], source: bytes, out: list[Output]
 ) -> None:
-    """Again for each proposal of it, until there is an outcome: a new source may have bodies that
-    the last one lacked."""
-    if content.digest not in state.outcomes:
+    if content.digest not in state.executing:
+        state.executing.add(content.digest)
         out.append(Execute(content, bodies, source))
 
 
@@ -497,8 +496,7 @@ def _propose(
     justification = tuple(change.without_content() for change in chosen)
     vote = Proposal(context.height, state.round, content, (), justification, context.me, UNSIGNED)
     _keep_content(state, content)
-    # The bodies of a re-proposed content may not be here yet: it is logged with the PREPARE.
-    _sign(state, vote, out, content if source == context.me else None)
+    _sign(state, vote, out)
     _execute(state, content, (), source, out)
 
 

@@ -14,8 +14,10 @@ from consensus.messages import Vote
 class Sign:
     """Sign the vote, append it with ``content`` (and that content's bodies) and the certificate
     ``prepared`` to the vote log, sync, broadcast, and answer with Signed. ``vote.signature`` is
-    still empty. A content is given once a height, with the first vote that names it: the log keeps
-    all of a height's contents and bodies until the height is committed."""
+    still empty.
+
+    A content is given once a height, with the first PREPARE or COMMIT for its outcome; the log
+    keeps all contents and bodies of the newest height voted in."""
 
     vote: Vote
     content: Content | None = None
@@ -40,9 +42,9 @@ class Build:
 
 @dataclass(frozen=True)
 class Execute:
-    """Find the bodies (``bodies`` came along with the proposal, ``source`` should have them all),
-    execute, answer with Executed. The same content comes again when it is proposed again before
-    there was an answer, perhaps with bodies or a source that the first time lacked."""
+    """Find the bodies (``bodies`` came along with the proposal; ``source`` should have them all,
+    any other validator may), execute, answer with Executed. Asked once for a content: the search
+    for bodies must not give up before the height is over."""
 
     content: Content
     bodies: tuple[bytes, ...]

@@ -35,8 +35,10 @@ class State:
     """Contents of valid proposals of this height, by hash: the newest few."""
     outcomes: dict[bytes, bytes | None] = field(default_factory=dict)
     """Content hash -> block hash by own execution, or None for a content that breaks a rule."""
+    executing: set[bytes] = field(default_factory=set)
+    """Contents given to execution, with or without an outcome yet."""
     logged: set[bytes] = field(default_factory=set)
-    """Contents that went to the vote log, by hash: each goes there once."""
+    """Contents that went to the vote log with their bodies: each goes there once."""
     prepared: PreparedCertificate | None = None
     asked: dict[type[Vote], int] = field(default_factory=dict)
     """Kind -> the newest round in which a vote of this kind was given to the signer."""

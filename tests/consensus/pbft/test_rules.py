@@ -815,3 +815,15 @@ def test_mistake_one_lying_prepare_names_the_decided_content() -> None:
     bench.hear(*(bench.commit(content, i) for i in (1, 2, 3)))
     (decided,) = bench.made(outputs.Decided)
     assert decided.content is None
+
+
+def test_rule_9_a_commit_brings_the_content_that_no_prepare_logged() -> None:
+    """Executed only after its round was left, then prepared by the others in the next one."""
+    bench = Bench()
+    content = bench.content()
+    bench.hear(bench.proposal(content), bench.change(1, 1), bench.change(2, 1))
+    bench.executed(content)
+    bench.hear(*(bench.prepare(content, i, round_=1) for i in (1, 2, 3)))
+    sign = bench.made(outputs.Sign)[-1]
+    assert isinstance(sign.vote, Commit) and sign.content == content
+    assert bench.asked(Prepare) == []
