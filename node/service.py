@@ -25,6 +25,9 @@ READY_BEHIND_MAX: Final = 2
 """A node further behind the highest told tip than this is not ready."""
 
 
+ANNOUNCEMENTS_KEPT: Final = 64
+
+
 def _version() -> str:
     try:
         return version("hansa-node")
@@ -40,6 +43,7 @@ class LocalService:
         self._chain = node.chain
         self._name = name
         self._role = role
+        self._announcements: dict[int, CommittedBlock] = {}
 
     # --- transactions ------------------------------------------------------------------------
 
@@ -104,25 +108,35 @@ class LocalService:
 
     # --- streams -----------------------------------------------------------------------------
 
-    async def _heights(self, since: int | None) -> AsyncIterator[int]:
-        height = self._chain.height + 1 if since is None else max(since, 0)
-        while True:
-            await self._node.bus.beyond(height - 1)
-            yield height
-            height += 1
+    def _announced(self, height: int) -> CommittedBlock:
+        """A committed block as told to subscribers; made once for all that are up to date."""
+        known = self._announcements.get(height)
+        if known is not None:
+            return known
+        block, receipts = self._stored(height)
+        tx_ids = [Transaction.parse(raw).tx_id for raw in block.bodies]
+        codes = [receipt.code for receipt in receipts]
+        txs = tuple(zip(tx_ids, codes, strict=True))
+        made = CommittedBlock(height, block.header.time_ms, block.hash, txs)
+        self._announcements[height] = made
+        if len(self._announcements) > ANNOUNCEMENTS_KEPT:
+            del self._announcements[next(iter(self._announcements))]
+        return made
 
     async def positions(self, since_height: int | None) -> AsyncIterator[CommittedBlock]:
-        async for height in self._heights(since_height):
-            block, receipts = self._stored(height)
-            tx_ids = [Transaction.parse(raw).tx_id for raw in block.bodies]
-            codes = [receipt.code for receipt in receipts]
-            txs = tuple(zip(tx_ids, codes, strict=True))
-            yield CommittedBlock(height, block.header.time_ms, block.hash, txs)
+        height = self._chain.height + 1 if since_height is None else max(since_height, 0)
+        while True:
+            await self._node.bus.beyond(height - 1)
+            yield self._announced(height)
+            height += 1
 
     async def events(
         self, since: Position | None, contract: str | None, name: str | None
     ) -> AsyncIterator[EventRecord]:
-        async for height in self._heights(None if since is None else since[0]):
+        height = self._chain.height if since is None else max(since[0], 0) - 1
+        while True:
+            height += 1
+            await self._node.bus.beyond(height - 1)
             block, receipts = self._stored(height)
             for tx_index, receipt in enumerate(receipts):
                 for index, event in enumerate(receipt.events):
