@@ -39,6 +39,10 @@ class BadCheckDigit(BadValue):
     """The form is right, the check digit is not."""
 
 
+class OtherIdentifier(BadValue):
+    """The text names something, if anything, that is no lot, serial or logistic unit."""
+
+
 def item_path(text: str) -> str:
     """The path of an item written in any of the forms. Raises BadValue or BadCheckDigit."""
     if len(text) > TEXT_MAX:
@@ -62,7 +66,7 @@ def path_of_elements(elements: dict[str, str]) -> str:
         return f"01/{gtin}/21/{_escaped(elements['21'], 'serial')}"
     if "10" in elements:
         return f"01/{gtin}/10/{_escaped(elements['10'], 'lot')}"
-    raise BadValue("a GTIN without lot or serial names no batch")
+    raise OtherIdentifier("a GTIN without lot or serial names no batch")
 
 
 def lot_path(gtin: str, lot: str) -> str:
@@ -142,7 +146,7 @@ def link_elements(text: str) -> dict[str, str]:
         for at in range(len(parts) - 2, -1, -2):
             if parts[at] == key:
                 return _qualified(key, parts[at + 1], parts[at + 2 :], order)
-    raise BadValue("no EPC URN, Digital Link or element string of a lot, serial or SSCC")
+    raise OtherIdentifier("no lot, serial or SSCC as EPC URN, Digital Link or element string")
 
 
 def _qualified(key: str, value: str, rest: list[str], order: tuple[str, ...]) -> dict[str, str]:
@@ -161,12 +165,12 @@ def _of_urn(text: str) -> str:
     if scheme == "urn:epc:id:sscc" and len(parts) == 2:
         return f"00/{_with_check_digit(parts[0], parts[1], 17)}"
     if scheme == "urn:epc:idpat:sgtin":
-        raise BadValue("a GTIN without lot or serial names no batch")
+        raise OtherIdentifier("a GTIN without lot or serial names no batch")
     if len(parts) == 3 and scheme in ("urn:epc:id:sgtin", "urn:epc:class:lgtin"):
         gtin = _with_check_digit(parts[0], parts[1], 13)
         what = "21" if scheme == "urn:epc:id:sgtin" else "10"
         return path_of_elements({"01": gtin, what: _unescaped(parts[2])})
-    raise BadValue("this EPC URN names no lot, serial or SSCC")
+    raise OtherIdentifier("this EPC URN names no lot, serial or SSCC")
 
 
 def _with_check_digit(prefix: str, reference: str, length: int) -> str:

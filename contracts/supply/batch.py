@@ -451,7 +451,8 @@ class Batch(Stockkeeping):
                 detail = entry.detail
                 if around and "contents" in detail:
                     continue
-                found[(*entry.position, entry.item, entry.event)] = entry
+                made_here = "inputs" in detail  # behind what it was made of
+                found[(entry.position, made_here, entry.item, entry.event)] = entry
                 waiting.extend((output, START, END) for output in detail.get("outputs", ()))
                 if entry.event == "Packed":
                     packed.setdefault(detail["parent"], entry.position)

@@ -1,0 +1,50 @@
+"""The overlay against a plain dict."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.runtime.overlay import Overlay
+from tests.contracts.ledger import DictState
+
+KEYS = st.binary(min_size=1, max_size=2)
+WRITES = st.lists(st.tuples(KEYS, st.none() | st.binary(max_size=2)), max_size=60)
+
+
+@given(st.dictionaries(KEYS, st.binary(max_size=2)), st.lists(WRITES, max_size=4), KEYS, KEYS)
+def test_nested_overlays_read_like_one_dict(
+    base: dict[bytes, bytes],
+    layers: list[list[tuple[bytes, bytes | None]]],
+    start: bytes,
+    stop: bytes,
+) -> None:
+    oracle = dict(base)
+    overlays = [Overlay(DictState(base))]
+    for layer in layers:
+        overlays.append(Overlay(overlays[-1]))
+        for key, value in layer:
+            overlays[-1].put(key, value)
+            if value is None:
+                oracle.pop(key, None)
+            else:
+                oracle[key] = value
+            expected = [(k, oracle[k]) for k in sorted(oracle) if start <= k < stop]
+            assert list(overlays[-1].scan(start, stop)) == expected
+    for key in {*oracle, *base, start, stop}:
+        assert overlays[-1].get(key) == oracle.get(key)
+    while len(overlays) > 1:
+        upper = overlays.pop()
+        overlays[-1].absorb(upper)
+    merged = {**base, **overlays[0].changes}
+    assert {key: value for key, value in merged.items() if value is not None} == oracle
+
+
+def test_a_scan_sees_the_state_as_it_began() -> None:
+    overlay = Overlay(DictState({b"a": b"1", b"c": b"3"}))
+    overlay.put(b"b", b"2")
+    scan = overlay.scan(b"a", b"z")
+    overlay.put(b"b", None)
+    overlay.put(b"d", b"4")
+    assert list(scan) == [(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]
+    assert list(overlay.scan(b"a", b"z")) == [(b"a", b"1"), (b"c", b"3"), (b"d", b"4")]
