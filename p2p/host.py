@@ -361,6 +361,6 @@ def _os_text(error: BaseException) -> str:
         error = error.__cause__
     if isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
-    if isinstance(error, OSError) and error.errno in errno.errorcode:
+    if isinstance(error, OSError) and error.errno is not None and error.errno in errno.errorcode:
         return os.strerror(error.errno).lower()
     return str(error) or type(error).__name__
