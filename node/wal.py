@@ -1,14 +1,16 @@
 """The vote log: what this validator has signed, on disk before anybody hears of it.
 
-One file, appended and synced once per vote. A record is ``length u32 | crc32 u32 | payload``, the
-payload a canonical array:
+One file, appended and synced once per vote. A record is ``length u32 | crc32 of the payload u32 |
+crc32 of those eight bytes u32 | payload``, the payload a canonical array:
 
     ["log", validator key]                                      first, made together with the key
     ["floor", height]                                           never vote at or below this height
     ["vote", vote bytes, content | nil, bodies, prepared | nil]
 
-A torn last record is a vote that nobody heard: it is cut off. Damage before the end means that
-votes may be missing, so the log is no memory any more and the validator must not trust it.
+A torn last record is a vote that nobody heard: it is cut off. A record that is there in full length
+and wrong, or whose length is, means that votes may be missing: the log is no memory any more and
+the validator must not trust it. The length has a checksum of its own, or a damaged one would make
+all that follows look torn.
 
 When the file has grown large and a height is decided, it is replaced by its head and a floor.
 """
@@ -43,36 +45,46 @@ FILE_NAME: Final = "votes.log"
 REPLACE_BYTES: Final = 32 << 20
 RECORD_BYTES_MAX: Final = BLOCK_BYTES_MAX + 2 * MESSAGE_BYTES_MAX
 _HEAD: Final = struct.Struct(">II")
+_HEAD_CHECKSUM: Final = struct.Struct(">I")
+HEAD_BYTES: Final = _HEAD.size + _HEAD_CHECKSUM.size
 
 
 def _record(payload: Any) -> bytes:
     raw = encode(payload)
-    return _HEAD.pack(len(raw), zlib.crc32(raw)) + raw
+    head = _HEAD.pack(len(raw), zlib.crc32(raw))
+    return head + _HEAD_CHECKSUM.pack(zlib.crc32(head)) + raw
 
 
 def _split(data: bytes) -> tuple[list[Any], int]:
     """The payloads, and how many bytes of ``data`` they fill: less than all if the tail is torn.
 
-    Raises LocalFault VOTE_LOG_CORRUPT for damage before the last record.
+    Raises LocalFault VOTE_LOG_CORRUPT for anything that a torn write doesn't explain.
     """
+
+    def corrupt(why: str) -> LocalFault:
+        return LocalFault("VOTE_LOG_CORRUPT", f"the record at byte {at} of the vote log {why}")
+
     payloads: list[Any] = []
     at = 0
     while at < len(data):
-        if len(data) - at < _HEAD.size:
+        head = data[at : at + HEAD_BYTES]
+        if len(head) < HEAD_BYTES:
             break
-        size, checksum = _HEAD.unpack_from(data, at)
-        end = at + _HEAD.size + size
+        if _HEAD_CHECKSUM.unpack_from(head, _HEAD.size)[0] != zlib.crc32(head[: _HEAD.size]):
+            if not any(data[at:]):
+                break  # a file that was lengthened before its bytes came
+            raise corrupt("has a damaged head")
+        size, checksum = _HEAD.unpack_from(head)
+        end = at + HEAD_BYTES + size
         if end > len(data):
             break
-        raw = data[at + _HEAD.size : end]
-        if size > RECORD_BYTES_MAX or zlib.crc32(raw) != checksum:
-            if end == len(data):
-                break
-            raise LocalFault("VOTE_LOG_CORRUPT", f"the vote log is damaged at byte {at}")
+        raw = data[at + HEAD_BYTES : end]
+        if zlib.crc32(raw) != checksum:
+            raise corrupt("is damaged")
         try:
             payloads.append(decode(raw, bytes_max=RECORD_BYTES_MAX, items_max=CONTENT_TXS_MAX))
         except CodecError as error:
-            raise LocalFault("VOTE_LOG_CORRUPT", f"record at byte {at}: {error.message}") from None
+            raise corrupt(f"is unreadable: {error.message}") from None
         at = end
     return payloads, at
 
@@ -154,9 +166,7 @@ class VoteLog:
             here.contents[content.digest] = content
             if bodies:
                 here.bodies[content.digest] = bodies
-        if prepared is not None and (
-            here.prepared is None or prepared.round > here.prepared.round
-        ):
+        if prepared is not None and (here.prepared is None or prepared.round > here.prepared.round):
             here.prepared = prepared
 
     def append(
