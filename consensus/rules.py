@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from consensus.block import HEADER_VERSION, Content, Header, certificate_hash
+from consensus.block import HEADER_VERSION, Block, Content, Header, certificate_hash
 from consensus.params import Params
 from consensus.primitives import merkle
 from consensus.primitives.codec import KEY, Items, Nested, UInt, Wire, encode
@@ -99,6 +99,17 @@ def event_leaves(receipts: tuple[Receipt, ...]) -> list[bytes]:
         for index, receipt in enumerate(receipts)
         for event in receipt.events
     ]
+
+
+def is_whole(block: Block) -> bool:
+    """Whether bodies, evidence and last certificate are those that the header commits to. A peer
+    may put others beside a header that a quorum signed."""
+    header = block.header
+    return (
+        merkle.root(block.wire_ids) == header.tx_root
+        and merkle.root([one.raw for one in block.evidence]) == header.evidence_root
+        and certificate_hash(block.last_certificate) == header.last_certificate_hash
+    )
 
 
 def make_header(

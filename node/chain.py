@@ -329,6 +329,8 @@ class Chain:
             raise PeerFault("BLOCK_INVALID", "not the block after this node's tip")
         quorum = self.validators.thresholds(self.params.fault_model).quorum
         certificate.check(self.chain_id, self.validators, quorum)
+        if not rules.is_whole(block):
+            raise PeerFault("BLOCK_INVALID", "its parts are not those that its header names")
         if block.header.parent != self.hash:
             raise LocalFault(
                 "DIVERGED",

@@ -18,7 +18,7 @@ from typing import Final
 import trio
 
 from consensus.block import Content, SealedBlock
-from consensus.certificates import Certificate
+from consensus.certificates import Certificate, commit_bytes, prepare_bytes
 from consensus.evidence import Evidence
 from consensus.messages import (
     Commit,
@@ -42,6 +42,7 @@ from consensus.pbft.inputs import (
     Tick,
 )
 from consensus.pbft.state import State
+from consensus.primitives.crypto import TAG_COMMIT, TAG_PREPARE, verify
 from consensus.primitives.errors import PeerFault
 from consensus.validators import signers
 from node import frames, log
@@ -165,9 +166,11 @@ class Engine:
         """Keep evidence for the next own proposal; False if it was known. Raises PeerFault."""
         if evidence.digest in self._evidence or self._chain.evidence_known(evidence.digest):
             return False
-        evidence.check(self._chain.chain_id)
+        height = evidence.check(self._chain.chain_id)
         if evidence.sender not in self._chain.validators:
             raise PeerFault("EVIDENCE_INVALID", "evidence against no validator")
+        if height > self._chain.height + 1:
+            return False  # a block with it would be refused now, by everybody
         self._evidence[evidence.digest] = evidence
         if len(self._evidence) > EVIDENCE_KEPT:
             self._evidence.popitem(last=False)
@@ -316,9 +319,8 @@ class Engine:
     async def _sign(self, order: out.Sign) -> None:
         assert self._signer is not None
         bodies: tuple[bytes, ...] = ()
-        if isinstance(order.vote, Prepare) and order.content is not None:
-            outcome = self._outcomes[order.content.digest]
-            bodies = outcome.block.bodies
+        if isinstance(order.vote, Prepare | Commit) and order.content is not None:
+            bodies = self._outcomes[order.content.digest].block.bodies
         started = self._clock.mono_ms()
         signed = await self._signer.sign(order.vote, order.content, bodies, order.prepared)
         self._metrics.vote_log_seconds.observe((self._clock.mono_ms() - started) / 1000)
@@ -371,20 +373,34 @@ class Engine:
         for change in changes:
             pair = change.prepared
             if pair is not None and change.height == self._chain.height + 1:
-                self._own_vote_shown(
-                    Prepare, change.height, pair.round, pair.block_hash, pair.signers
+                signed = prepare_bytes(
+                    self._chain.chain_id,
+                    change.height,
+                    pair.round,
+                    pair.content_hash,
+                    pair.block_hash,
                 )
+                if self._signed_it(pair.signers, pair.signatures, TAG_PREPARE, signed):
+                    self._own_vote_shown(Prepare, change.height, pair.round, pair.block_hash)
+
+    def _signed_it(
+        self, marks: bytes, signatures: tuple[bytes, ...], tag: bytes, message: bytes
+    ) -> bool:
+        """Whether this validator's own signature is among a certificate's. Nothing else of the
+        certificate is believed: the core may not have looked at it, or have refused it."""
+        if self._signer is None:
+            return False
+        positions = signers(marks, len(self._chain.validators)) or []
+        by_position = dict(zip(positions, signatures, strict=False))
+        own = by_position.get(self._chain.validators.index_of.get(self._signer.key, -1))
+        return own is not None and verify(self._signer.key, tag, message, own)
 
     def _own_vote_shown(
-        self, kind: type[Vote], height: int, round_: int, block_hash: bytes, marks: bytes
+        self, kind: type[Vote], height: int, round_: int, block_hash: bytes
     ) -> None:
-        if self._signer is None:
-            return
-        validators = self._chain.validators
-        position = validators.index_of.get(self._signer.key)
-        if position is None or position not in (signers(marks, len(validators)) or ()):
-            return
-        if not self._signer.log.knows(kind, height, round_, block_hash):
+        if self._signer is not None and not self._signer.log.knows(
+            kind, height, round_, block_hash
+        ):
             what = f"{kind.__name__} at height {height}, round {round_}"
             _log.error("a peer shows an own vote that the vote log lacks; voting stops", vote=what)
             self._stop_voting()
@@ -468,9 +484,11 @@ class Engine:
             certificate.check(self._chain.chain_id, self._chain.validators, quorum)
             if certificate.block_hash != block.hash or certificate.height != block.height:
                 raise PeerFault("BLOCK_INVALID", "the certificate is not the block's")
-        self._own_vote_shown(
-            Commit, block.height, certificate.round, block.hash, certificate.signers
+        sealed_bytes = commit_bytes(
+            self._chain.chain_id, block.height, certificate.round, block.hash
         )
+        if self._signed_it(certificate.signers, certificate.seals, TAG_COMMIT, sealed_bytes):
+            self._own_vote_shown(Commit, block.height, certificate.round, block.hash)
         await self._commit(outcome, certificate)
 
     async def _commit(self, outcome: Outcome, certificate: Certificate) -> None:

@@ -91,6 +91,8 @@ class Recovery:
     def _checked(self, raw: bytes) -> int:
         try:
             height, shown = decode(raw[1:], bytes_max=ANSWER_BYTES_MAX)
+            if type(height) is not int:
+                raise TypeError("a height that is no number")
             if height == 1 and shown is None:
                 return 1
             certificate = Certificate.from_plain(shown)
@@ -101,4 +103,4 @@ class Recovery:
         validators = self._chain.validators
         quorum = validators.thresholds(self._chain.params.fault_model).quorum
         certificate.check(self._chain.chain_id, validators, quorum)
-        return int(height)
+        return height

@@ -94,11 +94,16 @@ class Sync:
                 timeout_ms=TIMEOUT_MS,
             )
             blocks = frames.read_blobs(raw, frames.ANSWER_BYTES_MAX)
+            if not blocks:
+                # It told a tip that it can't show: believe it no more until it connects again.
+                raise PeerFault("BLOCKS_MISSING", f"it has no block {before + 1}")
             for one in blocks[:BLOCKS_PER_REQUEST]:
                 await self._engine.block_fetched(read_sealed(one), peer)
         except PeerUnavailable as error:
             _log.info("blocks not fetched", peer=self._roster.name(peer), reason=str(error))
         except PeerFault as error:
+            if peer in self._heights:
+                self._heights[peer] = 0
             self._network.drop(peer, str(error))
         forward = self._chain.height > before
         if forward:
