@@ -8,6 +8,7 @@ groups, until the one that alone splits the vote is held out.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +16,7 @@ from consensus.primitives.errors import TxRejected
 from consensus.transaction import Transaction
 
 RETRY_AFTER_MS: Final = 500
+EXPIRY_SPARE: Final = 10_000
 
 
 @dataclass
@@ -57,9 +59,14 @@ class Mempool:
         wire_id = self._wire_ids.get(tx_id)
         return None if wire_id is None else self._pool[wire_id]
 
-    def entries(self) -> list[Pooled]:
-        """All, oldest first."""
-        return list(self._pool.values())
+    def newest_first(self) -> Iterator[Pooled]:
+        """All, by arrival. Not to be kept while the pool changes."""
+        return reversed(self._pool.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another small transaction fits in."""
+        return len(self._pool) < self._txs_max and self.bytes < self._bytes_max
 
     def waits_since(self) -> int | None:
         """The (mono) arrival of the oldest transaction that may be proposed."""
@@ -91,6 +98,11 @@ class Mempool:
         del self._pool[entry.wire_id]
         del self._wire_ids[entry.tx.tx_id]
         self.bytes -= entry.size
+        if len(self._expiry) > EXPIRY_SPARE + 2 * len(self._pool):
+            # Committed ones would stay until their time is over: millions, at full speed.
+            waiting = self._pool.values()
+            self._expiry = [(one.tx.body.valid_until, one.wire_id) for one in waiting]
+            heapq.heapify(self._expiry)
 
     def remove_committed(self, tx_ids: list[bytes]) -> None:
         """By tx id: another signature of a committed body can't be committed any more either."""

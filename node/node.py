@@ -174,13 +174,13 @@ class Node:
     # --- gossip's Pool -----------------------------------------------------------------------
 
     def waiting(self) -> Iterable[Pooled]:
-        return self.mempool.entries()
+        return self.mempool.newest_first()
 
     def body(self, wire_id: bytes) -> bytes | None:
         return self.bodies.get(wire_id)
 
     def lacks(self, wire_id: bytes) -> bool:
-        return self.bodies.get(wire_id) is None
+        return self.mempool.has_room and self.bodies.get(wire_id) is None
 
     async def heard(self, peer: bytes, raws: list[bytes]) -> None:
         answers = await self.admission.admit(raws, own=False)

@@ -64,12 +64,12 @@ class LocalService:
         position = self._chain.blocks.position_of(tx_id)
         if position is not None:
             return self._committed(tx_id, *position)
-        if self._node.mempool.by_tx_id(tx_id) is not None:
-            return TxStatus(tx_id, "pending")
         ended = self._node.admission.ended.get(tx_id)
+        code, message = ended or ("", "")
+        if self._node.mempool.by_tx_id(tx_id) is not None:
+            return TxStatus(tx_id, "pending", code, message)  # perhaps held out
         if ended is None:
             return TxStatus(tx_id, "unknown")
-        code, message = ended
         return TxStatus(tx_id, "expired" if code == "TX_EXPIRED" else "refused", code, message)
 
     def _committed(self, tx_id: bytes, height: int, index: int) -> TxStatus:

@@ -4,7 +4,8 @@ A transaction submitted to this node is pushed in full to every peer. One heard 
 pushed on at once, since in a full mesh its origin reaches everybody: if it is still waiting after a
 moment, its wire id is *offered* (HAVE) to peers that have not shown that they know it, who ask for
 what they lack (WANT). On connect, and every second for those older than a second, ids are offered
-(again), so that a dropped batch is only late.
+(again), so that a dropped batch is only late. Having been sent a transaction shows nothing: a peer
+may have refused it for want of room, so that is trusted for a few seconds only.
 
 Frames on the transaction channel: one byte for the kind, then a canonical array of byte strings.
 """
@@ -29,6 +30,7 @@ KNOWN_MAX: Final = 100_000
 BATCH_BYTES: Final = 64 << 10
 OFFER_AFTER_MS: Final = 250
 OFFER_AGAIN_MS: Final = 1000
+SENT_TRUSTED_MS: Final = 3000
 
 
 class Waiting(Protocol):
@@ -42,7 +44,7 @@ class Pool(Protocol):
     """What gossip needs of the node."""
 
     def waiting(self) -> Iterable[Waiting]:
-        """Oldest first."""
+        """Newest first."""
 
     def body(self, wire_id: bytes) -> bytes | None:
         """The bytes of a waiting or lately committed transaction."""
@@ -55,17 +57,29 @@ class Pool(Protocol):
 
 
 class Known:
-    """The wire ids that a peer has shown to know, the newest ``KNOWN_MAX``."""
+    """The wire ids that a peer knows, having shown it, or may know, having been sent them: the
+    newest ``KNOWN_MAX``."""
 
     def __init__(self) -> None:
-        self._ids: OrderedDict[bytes, None] = OrderedDict()
+        self._ids: OrderedDict[bytes, int | None] = OrderedDict()
+        """Wire id -> the moment from which it is doubted, None for what was shown."""
 
-    def __contains__(self, wire_id: bytes) -> bool:
-        return wire_id in self._ids
+    def has(self, wire_id: bytes, now_ms: int) -> bool:
+        doubted_ms = self._ids.get(wire_id, now_ms)
+        return doubted_ms is None or now_ms < doubted_ms
 
-    def add(self, wire_ids: Iterable[bytes]) -> None:
+    def shown(self, wire_ids: Iterable[bytes]) -> None:
         for wire_id in wire_ids:
             self._ids[wire_id] = None
+        self._trim()
+
+    def sent(self, wire_ids: Iterable[bytes], now_ms: int) -> None:
+        for wire_id in wire_ids:
+            if self._ids.get(wire_id, now_ms) is not None:
+                self._ids[wire_id] = now_ms + SENT_TRUSTED_MS
+        self._trim()
+
+    def _trim(self) -> None:
         while len(self._ids) > KNOWN_MAX:
             self._ids.popitem(last=False)
 
@@ -109,23 +123,20 @@ class Gossip:
 
     def push(self, fresh: list[tuple[bytes, bytes]]) -> None:
         """Send transactions (wire id, bytes) submitted here to every peer, in batches."""
+        now = self._now_ms()
         for peer, known in self._known.items():
-            self._send_bodies(peer, known, fresh)
+            self._send_bodies(peer, [one for one in fresh if not known.has(one[0], now)])
 
-    def _send_bodies(
-        self, peer: bytes, known: Known, bodies: Iterable[tuple[bytes, bytes]]
-    ) -> None:
+    def _send_bodies(self, peer: bytes, bodies: Iterable[tuple[bytes, bytes]]) -> None:
         batch: list[tuple[bytes, bytes]] = []
         size = 0
 
         def flush() -> None:
             raws = [raw for _, raw in batch]
             if raws and self._network.send(peer, Channel.TRANSACTIONS, frame(TXS, raws)):
-                known.add(wire_id for wire_id, _ in batch)
+                self._known[peer].sent([wire_id for wire_id, _ in batch], self._now_ms())
 
         for wire_id, raw in bodies:
-            if wire_id in known:
-                continue
             batch.append((wire_id, raw))
             size += len(raw)
             if size >= BATCH_BYTES:
@@ -139,14 +150,21 @@ class Gossip:
         again = now >= self._again_ms
         if again:
             self._again_ms = now + OFFER_AGAIN_MS
-        waiting = [one for one in self._pool.waiting() if one.arrived_ms <= now - OFFER_AFTER_MS]
+        since_all = -1 if again else min(self._offered.values(), default=now)
+        waiting: list[Waiting] = []
+        for one in self._pool.waiting():
+            if one.arrived_ms <= since_all:
+                break
+            if one.arrived_ms <= now - OFFER_AFTER_MS:
+                waiting.append(one)
+        waiting.reverse()
         for peer, known in self._known.items():
             since = self._offered[peer]
             unknown = [
                 one.wire_id
                 for one in waiting
-                if one.wire_id not in known
-                and (one.arrived_ms > since or (again and one.arrived_ms <= now - OFFER_AGAIN_MS))
+                if (one.arrived_ms > since or (again and one.arrived_ms <= now - OFFER_AGAIN_MS))
+                and not known.has(one.wire_id, now)
             ]
             self._offered[peer] = now - OFFER_AFTER_MS
             self._offer(peer, unknown)
@@ -165,16 +183,14 @@ class Gossip:
         if kind == TXS:
             await self._pool.heard(peer, items)
         elif kind == HAVE:
-            known.add(items)
+            known.shown(items)
             wanted = [wire_id for wire_id in items if self._pool.lacks(wire_id)]
             if wanted:
                 self._network.send(peer, Channel.TRANSACTIONS, frame(WANT, wanted))
         elif kind == WANT:
-            found = ((wire_id, self._pool.body(wire_id)) for wire_id in items)
-            bodies = [(wire_id, body) for wire_id, body in found if body is not None]
+            found = ((one, self._pool.body(one)) for one in dict.fromkeys(items))
             # It says that it lacks them, whatever was sent before.
-            self._send_bodies(peer, Known(), bodies)
-            known.add(wire_id for wire_id, _ in bodies)
+            self._send_bodies(peer, [(one, body) for one, body in found if body is not None])
         else:
             raise PeerFault("MESSAGE_MALFORMED", f"gossip: unknown kind {kind}")
 
@@ -182,4 +198,4 @@ class Gossip:
         """A peer sent these transactions, so it knows them."""
         known = self._known.get(peer)
         if known is not None:
-            known.add(wire_ids)
+            known.shown(wire_ids)
