@@ -12,6 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from contracts.sdk import checks
@@ -304,6 +305,7 @@ _PLAIN: Final[dict[Any, Field]] = {
 }
 
 
+@lru_cache(maxsize=1 << 12)
 def organisation_id_valid(text: str) -> bool:
     """A GLN, an LEI or a BIC."""
     return checks.gln_valid(text) or checks.lei_valid(text) or checks.bic_valid(text)

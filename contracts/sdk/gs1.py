@@ -15,6 +15,7 @@ is unique for its GTIN, so a lot written beside it is no part of its path.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Annotated, Final
 
 from contracts.sdk.checks import gln_valid, gs1_check_digit, gtin_valid, is_digits, sscc_valid
@@ -43,6 +44,7 @@ class OtherIdentifier(BadValue):
     """The text names something, if anything, that is no lot, serial or logistic unit."""
 
 
+@lru_cache(maxsize=1 << 14)
 def item_path(text: str) -> str:
     """The path of an item written in any of the forms. Raises BadValue or BadCheckDigit."""
     if len(text) > TEXT_MAX:

@@ -176,13 +176,14 @@ class Batch(Stockkeeping):
         for thing in items:
             if thing.item in around:
                 refuse("AGGREGATION_CYCLE", f"{thing.item} would be in itself")
-        self._own_unit(parent)
+        outer = self._own_unit(parent)
         for thing in items:
             item = thing.item
             if is_lot(item):
                 amount = self._amount(thing)
                 self._take_free(item, amount)
                 held = self.contents.get((parent, item)) or Content(item, 0)
+                outer.contents += held.amount == 0
                 held.amount += amount
                 self.contents.put((parent, item), held)
                 continue
@@ -190,6 +191,8 @@ class Batch(Stockkeeping):
             unit.state, unit.parent = PACKED, parent
             self.units.put(item, unit)
             self.contents.put((parent, item), Content(item, 1))
+            outer.contents += 1
+        self.units.put(parent, outer)
         self._record("Packed", items, event, {"parent": parent})
         self._enter("Filled", parent, event, {"contents": [thing.item for thing in items]})
 
@@ -201,7 +204,7 @@ class Batch(Stockkeeping):
         event: EventInfo | None = None,
     ) -> None:
         """Take things out of a unit: those named, or everything. Held things go to quarantine."""
-        unit = self._own_unit(parent, QUARANTINED)
+        unit = self._own_unit(parent, None, QUARANTINED)
         things = items or self._everything(parent)
         for thing in things:
             item = thing.item
@@ -225,6 +228,8 @@ class Batch(Stockkeeping):
                 self.contents.put((parent, item), inside)
             else:
                 self.contents.delete((parent, item))
+                unit.contents -= 1
+        self.units.put(parent, unit)
         self._record("Unpacked", things, event, {"parent": parent})
         self._enter("Emptied", parent, event, {"contents": [thing.item for thing in things]})
 
@@ -238,21 +243,20 @@ class Batch(Stockkeeping):
         me = self.ctx.organisation
         if consignee == me:
             refuse("OWN_CONSIGNEE", "the consignee is the sender")
-        found = self.invoke("identity", "organisation", id=consignee)
-        if found is None or found["status"] != "ACTIVE":
+        if not self.invoke("identity", "is_active", id=consignee):
             refuse("UNKNOWN_CONSIGNEE", f"{consignee} is no active organisation")
         for thing in items:
             item = thing.item
-            self._check_usable(item)
-            if is_lot(item):
-                amount = self._amount(thing)
+            record = self._check_usable(item)
+            if isinstance(record, Lot):
+                amount = self._amount(thing, record)
                 self._take_free(item, amount)
                 way = self.transit.get((item, consignee, me)) or Transit(me, consignee, 0)
                 way.amount += amount
                 self.transit.put((item, consignee, me), way)
                 continue
-            unit = self._own_unit(item)
-            for inside in self._inside(item):
+            unit = self._own_unit(item, record)
+            for inside in self._inside(item, unit):
                 self._check_usable(inside.item)
             unit.state, unit.consignee = IN_TRANSIT, consignee
             self.units.put(item, unit)
@@ -271,9 +275,9 @@ class Batch(Stockkeeping):
         for thing in items:
             item = thing.item
             if is_lot(item):
-                self._lot(item)
-                held = self._hold_on(item) is not None
-                amount = self._amount(thing)
+                lot = self._lot(item)
+                held = self._hold_on(item, lot) is not None
+                amount = self._amount(thing, lot)
                 self._take_transit(item, amount, sender)
                 self._add_free(item, amount, quarantined=held)
             else:
@@ -283,8 +287,8 @@ class Batch(Stockkeeping):
                     refuse("NOT_IN_TRANSIT", f"{item} is {unit.state}")
                 if unit.consignee != me or (sender is not None and unit.holder != sender):
                     refuse("NOT_CONSIGNEE", f"{item} is on its way to {unit.consignee}")
-                held = self._hold_on(item) is not None or any(
-                    self._hold_on(inside.item) is not None for inside in self._inside(item)
+                held = self._hold_on(item, unit) is not None or any(
+                    self._hold_on(inside.item) is not None for inside in self._inside(item, unit)
                 )
                 unit.state = QUARANTINED if held else RECEIVED
                 unit.holder, unit.consignee = me, ""
@@ -379,10 +383,10 @@ class Batch(Stockkeeping):
                 self._take_free(thing.item, amount, quarantined=True)
                 self._add_free(thing.item, amount)
                 continue
-            unit = self._own_unit(thing.item, QUARANTINED)
+            unit = self._own_unit(thing.item, None, QUARANTINED)
             if unit.state != QUARANTINED:
                 refuse("NOT_QUARANTINED", f"{thing.item} is {unit.state}")
-            for inside in self._inside(thing.item):
+            for inside in self._inside(thing.item, unit):
                 self._check_not_held(inside.item)
             unit.state = RECEIVED
             self.units.put(thing.item, unit)

@@ -77,6 +77,10 @@ class Lot(Record):
     gone: int  # dispensed, decommissioned, destroyed, consumed, or split into other lots
     parents: list[str]  # the things it was made of
 
+    @property
+    def made_of(self) -> list[str]:
+        return self.parents
+
 
 class Unit(Record):
     """A serial or a logistic unit."""
@@ -89,6 +93,12 @@ class Unit(Record):
     state: str = COMMISSIONED
     consignee: str = ""  # while in transit
     parent: str = ""  # while packed
+    contents: int = 0  # how many entries it directly holds
+
+    @property
+    def made_of(self) -> list[str]:
+        """The things whose hold is its hold."""
+        return [*self.parents, self.lot] if self.lot else self.parents
 
 
 class Stock(Record):
@@ -170,9 +180,9 @@ class Stockkeeping(Contract):
         except BadValue as error:
             refuse("BAD_EXPIRY", f"expiry: {error}")
 
-    def _amount(self, thing: Thing) -> int:
+    def _amount(self, thing: Thing, lot: Lot | None = None) -> int:
         """The amount of a lot that the thing names, in the lot's own unit."""
-        lot = self._lot(thing.item)
+        lot = lot or self._lot(thing.item)
         if thing.quantity is None:
             refuse("QUANTITY_REQUIRED", f"{thing.item} is a lot: say how much of it")
         if thing.quantity.unit != lot.unit:
@@ -195,9 +205,12 @@ class Stockkeeping(Contract):
         """The maker of a thing that must exist."""
         return (self._lot(item) if is_lot(item) else self._unit(item)).maker
 
-    def _own_unit(self, item: str, *also: str) -> Unit:
-        """A unit that the caller holds, unpacked, and free or in one of the other states."""
-        unit = self._unit(item)
+    def _own_unit(self, item: str, unit: Unit | None = None, *also: str) -> Unit:
+        """A unit that the caller holds, unpacked, and free or in one of the other states.
+
+        ``unit`` is its record, where it was read already; so below.
+        """
+        unit = unit or self._unit(item)
         self._check_not_packed(item, unit)
         if unit.holder != self.ctx.organisation:
             refuse("NOT_HOLDER", f"{item} is with {unit.holder}")
@@ -209,22 +222,23 @@ class Stockkeeping(Contract):
         if unit.parent:
             refuse("PACKED_CHILD", f"{item} is in {unit.parent} and moves only with it")
 
-    def _check_usable(self, item: str) -> None:
-        """Neither held nor expired."""
-        self._check_not_held(item)
+    def _check_usable(self, item: str) -> Lot | Unit:
+        """The record of a thing that is neither held nor expired."""
         record = self._lot(item) if is_lot(item) else self._unit(item)
+        self._check_not_held(item, record)
         if self._is_expired(record.expiry):
             refuse("EXPIRED", f"{item} expired on {record.expiry}")
+        return record
 
-    def _check_not_held(self, item: str) -> None:
-        hold = self._hold_on(item)
+    def _check_not_held(self, item: str, record: Lot | Unit | None = None) -> None:
+        hold = self._hold_on(item, record)
         if hold is not None:
             refuse("HELD", f"{item} is held by {hold.by}: {hold.reason[:80]}")
 
     def _is_expired(self, expiry: int) -> bool:
         return expiry != 0 and expiry < self.ctx.today
 
-    def _hold_on(self, item: str) -> Hold | None:
+    def _hold_on(self, item: str, record: Lot | Unit | None = None) -> Hold | None:
         """The hold on a thing, its lot, or anything that it was made of."""
         waiting, seen = [item], {item}
         for at in range(WALK_MAX):
@@ -233,17 +247,14 @@ class Stockkeeping(Contract):
             hold = self.holds.get(waiting[at])
             if hold is not None:
                 return hold
-            record: Lot | Unit | None
-            if is_lot(waiting[at]):
-                record = self.lots.get(waiting[at])
-                above = record.parents if record else []
-            else:
-                record = self.units.get(waiting[at])
-                above = [*record.parents, record.lot] if record else []
-            for parent in above:
-                if parent and parent not in seen:
+            if record is None:
+                kind = self.lots if is_lot(waiting[at]) else self.units
+                record = kind.get(waiting[at])
+            for parent in record.made_of if record else ():
+                if parent not in seen:
                     seen.add(parent)
                     waiting.append(parent)
+            record = None
         refuse("LINEAGE_TOO_LARGE", f"{item} was made of more than {WALK_MAX} things")
 
     def _with_parents(self, item: str) -> list[str]:
@@ -256,9 +267,11 @@ class Stockkeeping(Contract):
             found.append(parent)
         refuse("PACKED_TOO_DEEP", f"units stand in each other at most {DEPTH_MAX} deep")
 
-    def _inside(self, item: str) -> list[Content]:
+    def _inside(self, item: str, unit: Unit) -> list[Content]:
         """All that is in a unit, at any depth."""
         found: list[Content] = []
+        if not unit.contents:
+            return found
         level = [item]
         for _ in range(DEPTH_MAX + 1):
             deeper = []
@@ -326,8 +339,8 @@ class Stockkeeping(Contract):
         """End a unit, or an amount of a lot, that the caller holds."""
         item = thing.item
         if not is_lot(item):
-            unit = self._own_unit(item, *((QUARANTINED,) if quarantined_too else ()))
-            if next(self.contents.values(item), None) is not None:
+            unit = self._own_unit(item, None, *((QUARANTINED,) if quarantined_too else ()))
+            if unit.contents:
                 refuse("NOT_EMPTY", f"{item} still holds other things")
             unit.state = state
             self.units.put(item, unit)

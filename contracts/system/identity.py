@@ -212,6 +212,12 @@ class Identity(Contract):
         return self.organisations.get(id)
 
     @query
+    def is_active(self, id: OrganisationId) -> bool:
+        """Whether there is such an organisation, neither suspended nor revoked."""
+        found = self.organisations.get(id)
+        return found is not None and found.status == ACTIVE
+
+    @query
     def organisation_list(self) -> list[Organisation]:
         """The first thousand organisations, by id."""
         return [found for found, _ in zip(self.organisations.values(), range(1000), strict=False)]

@@ -145,8 +145,8 @@ class Histories(RuleBasedStateMachine):
                     break
                 holding = [parts[0] for parts, _ in contents if parts[1] == holding[0]]
             assert not holding
-            if unit.state in ENDED:
-                assert not any(parts[0] == item for parts, _ in contents)
+            assert unit.contents == sum(parts[0] == item for parts, _ in contents)
+            assert unit.state not in ENDED or unit.contents == 0
 
 
 _STEPS = {"nightly": 10_000, "ci": 60}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 40)
