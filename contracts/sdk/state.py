@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 KeyParts = str | bytes | int | tuple[str | bytes | int, ...]
 
+_DIGEST_TAG: Final = b"\x01"  # as consensus.primitives.keys has it
 _PART_KINDS: Final = frozenset((str, bytes, int))
 
 
@@ -38,7 +39,9 @@ class Host(Protocol):
 @lru_cache(maxsize=1 << 16)
 def _part_bytes(part: Any, is_hashed: bool) -> bytes:
     """One part as it stands in a key. Parts are of exactly the kinds above."""
-    return lower_bound("c", "m", _key_parts((is_hashed,), (part,)))[len(b"c\0m\0") :]
+    if is_hashed:
+        return _DIGEST_TAG + digest_part(part).value
+    return lower_bound("c", "m", (part,))[len(b"c\0m\0") :]
 
 
 def _key_parts(hashed: tuple[bool, ...], parts: tuple[Any, ...]) -> tuple[Part, ...]:
