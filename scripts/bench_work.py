@@ -1,0 +1,120 @@
+"""The transactions that the benchmark submits: trade events of the batch contract.
+
+Every second one commissions a serialised item (2 keys written), the others ship one piece of a lot
+to another organisation (3 keys). Four manufacturers sign in turn, so that a block has several
+senders. All transactions are independent: each succeeds in whatever order blocks take them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cli.answers import make_transaction
+from cli.sample_trade import Organisation
+from consensus.transaction import Transaction
+
+MAKERS: Final = tuple(
+    Organisation(gln, f"Maker {number}", ("manufacturer",))
+    for number, gln in enumerate(
+        ("9520123000004", "9520123000011", "9520123000028", "9520123000035"), start=1
+    )
+)
+GTIN: Final = "09521234543213"
+LOTS: Final = 64  # of each manufacturer
+STOCK: Final = 10**12
+STEPS_MAX: Final = 100_000
+KINDS: Final = ("commission", "ship")
+KEYS_WRITTEN: Final = {"commission": 2, "ship": 3}
+VALID_FOR_MS: Final = 540_000
+
+Call = tuple[str, str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A transaction ready to be sent; ``tx_id`` is hexadecimal, as the API gives it."""
+
+    raw: bytes
+    tx_id: str
+
+
+class Workload:
+    """Makes any number of transactions for one chain, each new. ``seeds``: the makers' keys."""
+
+    def __init__(self, seeds: Sequence[bytes], chain_id: bytes) -> None:
+        assert len(seeds) == len(MAKERS)
+        self._seeds = seeds
+        self._chain_id = chain_id
+        self._made = 0
+        self._signing_s = 0.0
+
+    def preparation(self) -> list[Transaction]:
+        """What must be committed first: every manufacturer commissions its lots."""
+        found = []
+        for maker, seed in enumerate(self._seeds):
+            items = [
+                {"item": _lot(maker, number), "quantity": {"amount": STOCK, "unit": "EA"}}
+                for number in range(LOTS)
+            ]
+            call = ("batch", "commission", {"items": items})
+            found.append(make_transaction(seed, self._chain_id, [call], steps_max=10_000_000))
+        return found
+
+    def transaction(self, kind: str | None = None) -> Transaction:
+        """The next one, of the next kind unless it is named."""
+        number = self._made
+        self._made += 1
+        kind = kind or KINDS[number % len(KINDS)]
+        turn = number // len(KINDS)
+        maker = turn % len(MAKERS)
+        call = _commission(number) if kind == "commission" else _ship(maker, turn)
+        return make_transaction(
+            self._seeds[maker],
+            self._chain_id,
+            [call],
+            valid_for_ms=VALID_FOR_MS,
+            steps_max=STEPS_MAX,
+        )
+
+    def sign(self, count: int) -> list[Signed]:
+        """The next ``count``, made and signed by the client library."""
+        started = time.perf_counter()
+        found = []
+        for _ in range(count):
+            tx = self.transaction()
+            found.append(Signed(tx.raw, tx.tx_id.hex()))
+        self._signing_s += time.perf_counter() - started
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Sizes, keys, and what making one cost the client outside of the measured time."""
+        sizes = {kind: len(self.transaction(kind).raw) for kind in KINDS}
+        made = max(1, self._made - len(KINDS))
+        return {
+            "calls": [f"batch.{kind}" for kind in KINDS],
+            "signed_bytes": sizes,
+            "signed_bytes_mean": sum(sizes.values()) / len(sizes),
+            "keys_written": dict(KEYS_WRITTEN),
+            "keys_written_mean": sum(KEYS_WRITTEN.values()) / len(KEYS_WRITTEN),
+            "senders": len(MAKERS),
+            "make_and_sign_us": self._signing_s / made * 1e6,
+        }
+
+
+def _lot(maker: int, number: int) -> str:
+    return f"01/{GTIN}/10/{maker}L{number:02}"
+
+
+def _commission(number: int) -> Call:
+    item = {"item": f"01/{GTIN}/21/S{number:07}"}
+    return "batch", "commission", {"items": [item], "expiry": "2031-01-01"}
+
+
+def _ship(maker: int, turn: int) -> Call:
+    lot = _lot(maker, turn // len(MAKERS) % LOTS)
+    item = {"item": lot, "quantity": {"amount": 1, "unit": "EA"}}
+    consignee = MAKERS[(maker + 1) % len(MAKERS)].id
+    return "batch", "ship", {"items": [item], "consignee": consignee}
