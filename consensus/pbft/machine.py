@@ -250,8 +250,8 @@ def _proposal(state: State, vote: Proposal, now: Now, out: list[Output]) -> None
     for change in vote.justification:
         if change.sender != state.context.me and not _caught(state, change, out):
             _keep_round_change(state, change)
-    _jump(state, now, out)
-    if state.votes.add(vote) and vote.round == state.round:
+    _jump(state, now, out)  # its q ROUND-CHANGEs bring this node to its round, if not beyond
+    if vote.round == state.round and state.votes.add(vote):
         _accept(state, vote, now, out)
 
 
@@ -371,9 +371,6 @@ def _enter_round(state: State, round_: int, now: Now, out: list[Output]) -> None
             context.height, round_, prepared, state.committed_round, content, context.me, UNSIGNED
         )
         _sign(state, vote, out)
-    early = state.votes.proposal(state.proposer(round_), round_)
-    if early is not None:
-        _accept(state, early, now, out)
 
 
 def _accept(state: State, vote: Proposal, now: Now, out: list[Output]) -> None:

@@ -49,11 +49,6 @@ class VoteBook:
         """Put a vote in the place of one that says the same (a ROUND-CHANGE with its content)."""
         self._votes[type(vote)][vote.sender][vote.round] = vote
 
-    def proposal(self, sender: bytes, round_: int) -> Proposal | None:
-        found = self.find(Proposal, sender, round_)
-        assert found is None or isinstance(found, Proposal)
-        return found
-
     def prepares(self, round_: int) -> dict[tuple[bytes, bytes], dict[bytes, bytes]]:
         """(content hash, block hash) -> sender -> signature."""
         tally: dict[tuple[bytes, bytes], dict[bytes, bytes]] = {}

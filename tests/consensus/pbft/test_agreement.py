@@ -11,7 +11,7 @@ from consensus.params import Params
 from consensus.validators import Thresholds
 from tests.consensus.pbft.world import FAST, Fork, World
 
-SEEDS = range(int(os.environ.get("HANSA_PBFT_SEEDS", "4")))
+SEEDS = range(int(os.environ.get("HANSA_PBFT_SEEDS", "3")))
 CRASH = Params(**{**FAST.__dict__, "fault_model": "crash"})
 
 
@@ -50,6 +50,15 @@ def test_one_liar(n: int, kind: str, seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_liars_of_seven(seed: int) -> None:
     ordeal(World(7, seed, liars={0: "double", 3: "forger"}), heights=2)
+
+
+@pytest.mark.parametrize("n", [10, 25])
+def test_many_validators_with_f_silent(n: int) -> None:
+    liars = dict.fromkeys(range(0, 3 * ((n - 1) // 3), 3), "silent")
+    world = World(n, 0, liars=liars)
+    world.start()
+    world.submit("x")
+    assert world.run_to_height(3, 30_000)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
