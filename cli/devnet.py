@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +33,22 @@ def folder_option(function: F) -> F:
     )(function)
 
 
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM and a closed terminal act like Ctrl-C, so that what was started is stopped again."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
 def bring_up(network: Network, *, fresh: bool = False) -> None:
     """Make the network if there is none, start what is not running, wait until all are ready.
 
@@ -56,6 +74,7 @@ def bring_up(network: Network, *, fresh: bool = False) -> None:
                     f"the chain in {network.folder} runs other contracts than this software:"
                     " hansa devnet up --fresh starts a new one",
                 )
+            network.move_off_occupied_ports()
             nodes = network.nodes()
             for node in nodes:
                 if network.start(node):
@@ -136,7 +155,8 @@ def up(folder: Path, fresh: bool) -> None:
       hansa devnet up --fresh --dir /tmp/other-net
     """
     network = _network(folder)
-    bring_up(network, fresh=fresh)
+    with interruptible():
+        bring_up(network, fresh=fresh)
     _show(network)
 
 

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,8 +37,9 @@ from genesis.document import (
     GenesisPeer,
     GenesisValidator,
 )
+from node.config import default_text
 from node.keystore import Cost, create_key, load_key, read_passphrase, write_whole
-from node.setup import CONSENSUS_KEY, GENESIS, NETWORK_KEY, init_folder
+from node.setup import CONFIG, CONSENSUS_KEY, GENESIS, NETWORK_KEY, init_folder
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -221,8 +222,40 @@ class Network:
         write_whole(folder / GENESIS, document.file_bytes, mode=0o644)
         for node in nodes:
             write_whole(folder / node.name / GENESIS, document.file_bytes, mode=0o644)
+        self._note(folder, nodes)
+
+    def move_off_occupied_ports(self) -> None:
+        """Give a stopped network other ports if somebody has taken one of its; the chain stays.
+
+        The genesis document keeps the old addresses; each node's configuration overrides them.
+        """
+        nodes = self.nodes()
+        taken = [
+            port for node in nodes for port in (node.p2p_port, node.api_port) if not port_free(port)
+        ]
+        if not taken or any(self.process(node) for node in nodes):
+            return
+        ports = free_ports(2 * len(nodes))
+        self.say(
+            f"Port {taken[0]} is occupied by {port_holder(taken[0])};"
+            f" this network moves to {ports[0]} and following"
+        )
+        moved = [
+            replace(node, api_port=ports[index], p2p_port=ports[len(nodes) + index])
+            for index, node in enumerate(nodes)
+        ]
+        peers = {node.name: f"127.0.0.1:{node.p2p_port}" for node in moved}
+        for node in moved:
+            config = node_config(node)
+            config["network"]["peers"] = {k: v for k, v in peers.items() if k != node.name}
+            path = self.folder / node.name / CONFIG
+            write_whole(path, default_text(config).encode(), replace=True)
+        self._note(self.folder, moved)
+
+    def _note(self, folder: Path, nodes: Sequence[NodeSpec]) -> None:
         summary = {"format": FORMAT, "nodes": [asdict(node) for node in nodes]}
-        write_whole(folder / DEVNET_FILE, (json.dumps(summary, indent=2) + "\n").encode())
+        text = json.dumps(summary, indent=2) + "\n"
+        write_whole(folder / DEVNET_FILE, text.encode(), replace=True)
 
     def remove(self) -> None:
         """Delete the folder, if it holds a devnet or nothing. Raises InputError DEVNET_FOREIGN."""
@@ -280,7 +313,7 @@ class Network:
                 raise InputError(
                     "PORT_OCCUPIED",
                     f"{node.name} needs 127.0.0.1:{port}, which {port_holder(port)} occupies: stop"
-                    " that, or make a new devnet on free ports with hansa devnet up --fresh",
+                    " that, or stop the whole network and start it on other ports",
                 )
         # The node's settings are those of its folder, whatever the caller's environment says.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HANSA_")}

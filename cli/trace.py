@@ -24,7 +24,7 @@ def organisation_names(client: Client, ids: set[str]) -> dict[str, str]:
     return names
 
 
-def trace_table(client: Client, events: list[dict[str, Any]]) -> str:
+def trace_table(client: Client, events: list[dict[str, Any]], *, full: bool = False) -> str:
     """Event, who, when, block and transaction of each entry of a trace."""
     names = organisation_names(client, {event["organisation"] for event in events})
     rows = [
@@ -34,7 +34,7 @@ def trace_table(client: Client, events: list[dict[str, Any]]) -> str:
             names[event["organisation"]],
             output.when(event["event_time"] or event["time"]),
             event["height"],
-            output.short(event["tx_id"].hex()),
+            event["tx_id"].hex() if full else output.short(event["tx_id"].hex()),
         )
         for event in events
     ]
@@ -43,9 +43,10 @@ def trace_table(client: Client, events: list[dict[str, Any]]) -> str:
 
 @click.command()
 @click.argument("item")
+@click.option("--full", is_flag=True, help="Transaction ids in full, for hansa tx show.")
 @node_option
 @json_option
-def trace(item: str) -> None:
+def trace(item: str, full: bool) -> None:
     """The history of ITEM (lot, serial or logistic unit), and of all that was made of it.
 
     ITEM is a GS1 path, Digital Link, element string or EPC URN.
@@ -64,6 +65,6 @@ def trace(item: str) -> None:
             output.say(f"nothing is known of {found['item']}")
             click.get_current_context().exit(output.REFUSED)
         click.echo(f"{found['item']}\n")
-        click.echo(trace_table(client, found["events"]))
+        click.echo(trace_table(client, found["events"], full=full))
         if not found["complete"]:
             output.say(f"\nThere is more: these are the first {len(found['events'])} entries.")

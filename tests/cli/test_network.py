@@ -19,7 +19,8 @@ from cli.sample_trade import load_sample_trade
 from consensus.params import Params
 from consensus.primitives.crypto import public_key
 from consensus.primitives.errors import InputError
-from contracts.runtime.registry import builtin_registry
+from contracts.runtime.registry import Registry, builtin_registry
+from contracts.system.identity import Identity
 from node.config import load
 from node.keystore import load_key, read_passphrase
 from tests.cli.support import Hansa
@@ -147,10 +148,45 @@ def test_the_commands_of_a_network_that_does_not_run(hansa: Hansa, network: Netw
     assert hansa("devnet", "status", *there).error == "DEVNET_INVALID"
 
 
-def test_an_outdated_chain_is_not_started(hansa: Hansa, network: Network) -> None:
-    text = (network.folder / "genesis.json").read_text()
-    (network.folder / "genesis.json").write_text(
-        text.replace(builtin_registry().digest.hex(), "00" * 32)
-    )
+def test_a_chain_of_other_contracts_is_not_started(
+    hansa: Hansa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network(tmp_path / "net", lambda _line: None)
+    with monkeypatch.context() as patch:
+        patch.setattr("contracts.runtime.registry.builtin_registry", lambda: Registry((Identity,)))
+        network.make(load_sample_trade().organisations, Params())
     outcome = hansa("devnet", "up", "--dir", network.folder)
-    assert (outcome.code, outcome.error) == (4, "GENESIS_INVALID")  # its seals no longer fit
+    assert (outcome.code, outcome.error) == (4, "DEVNET_OUTDATED")
+    assert nothing_started(network)
+
+
+def test_a_changed_genesis_document_is_not_started(hansa: Hansa, network: Network) -> None:
+    path = network.folder / "genesis.json"
+    path.write_text(path.read_text().replace("Lindenau", "Lindenauer"))
+    outcome = hansa("devnet", "up", "--dir", network.folder)
+    assert (outcome.code, outcome.error) == (4, "GENESIS_INVALID")
+    assert nothing_started(network)
+
+
+def test_a_stopped_network_moves_off_occupied_ports(network: Network) -> None:
+    before = network.nodes()
+    chain_id = network.document().chain_id
+    with socket.create_server(("127.0.0.1", before[2].p2p_port)):
+        network.move_off_occupied_ports()
+    after = network.nodes()
+    ports = {port for node in after for port in (node.p2p_port, node.api_port)}
+    assert before[2].p2p_port not in ports
+    assert len(ports) == 10
+    assert network.document().chain_id == chain_id
+    for node in after:
+        config = load(network.folder / node.name, env={})
+        assert config.network.listen == f"127.0.0.1:{node.p2p_port}"
+        assert config.api.listen == f"127.0.0.1:{node.api_port}"
+        others = {one.name: f"127.0.0.1:{one.p2p_port}" for one in after if one != node}
+        assert config.network.peers == others
+    network.move_off_occupied_ports()
+    assert network.nodes() == after
+
+
+def nothing_started(network: Network) -> bool:
+    return all(network.process(node) is None for node in network.nodes())
