@@ -1,0 +1,48 @@
+"""The same blocks under different hash seeds: the same receipts, steps and state."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import hashlib
+from cli.epcis import read_calls
+from cli.sample_trade import load_sample_trade
+from consensus.primitives.crypto import public_key
+from contracts.runtime.registry import builtin_registry
+from tests.contracts.ledger import Ledger, seed_of
+
+trade = load_sample_trade()
+organisations = [
+    {"id": o.id, "name": o.name, "roles": list(o.roles), "admin_key": public_key(seed_of(o.id))}
+    for o in trade.organisations
+]
+ledger = Ledger(builtin_registry(), {"identity": {"organisations": organisations}})
+seen = hashlib.sha256()
+for _ in range(2):  # the second time everything is refused
+    for document in trade.documents:
+        for _, call in read_calls(document.raw):
+            seen.update(ledger.block(ledger.tx(seed_of(document.signer), call))[0].raw)
+for key, value in ledger.state.values.items():
+    seen.update(key + value)
+print(seen.hexdigest(), builtin_registry().digest.hex())
+"""
+
+
+def test_hash_order_changes_nothing() -> None:
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "4242")
+    }
+    assert len(outputs) == 1 and len(outputs.pop().split()[0]) == 64
