@@ -1,0 +1,122 @@
+"""One chain with known keys, for tests of a node's parts: sealed blocks on demand, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from consensus.block import Content, SealedBlock
+from consensus.certificates import Certificate
+from consensus.messages import UNSIGNED, Commit
+from consensus.params import Params
+from consensus.pbft.inputs import OwnVotes
+from consensus.primitives.crypto import public_key, sha256, sign
+from consensus.primitives.errors import HansaError
+from consensus.transaction import Call, Transaction, TransactionBody
+from contracts.runtime.registry import builtin_registry
+from node.chain import Chain, Outcome
+from node.clock import InlineBlocking
+from node.store.kv import KV
+from node.store.memory import MemoryKV
+from node.workers import InlineVerifier
+from tests.sim.world import EPOCH_MS, consensus_key, document, seed_of
+
+ADMIN = seed_of("admin")
+
+
+@dataclass
+class FixedClock:
+    """A clock that stands where the test puts it."""
+
+    now_ms: int = EPOCH_MS
+
+    def wall_ms(self) -> int:
+        return self.now_ms
+
+    def mono_ms(self) -> int:
+        return self.now_ms - EPOCH_MS
+
+    async def sleep_ms(self, duration_ms: int) -> None:
+        self.now_ms += duration_ms
+
+
+def code_of(call: Callable[..., Any], *arguments: Any) -> str:
+    """The code of the expected error that a call raises; "" if it raises none."""
+    try:
+        call(*arguments)
+    except HansaError as error:
+        return error.code
+    return ""
+
+
+@dataclass
+class OneChain:
+    """A chain on a store, and hands to build on it as a quorum would."""
+
+    params: Params = field(default_factory=Params)
+    kv: KV = field(default_factory=MemoryKV)
+    validators: int = 4
+    numbers: int = 0
+
+    def __post_init__(self) -> None:
+        self.document = document(self.params, self.validators, 1)
+        self.chain = self.open()
+
+    def open(self) -> Chain:
+        return Chain(self.document, builtin_registry(), self.kv, InlineBlocking(), InlineVerifier())
+
+    def transaction(
+        self,
+        *,
+        valid_until: int | None = None,
+        seed: bytes = ADMIN,
+        chain_id: bytes | None = None,
+        steps_max: int = 1_000_000,
+        label: str = "user",
+    ) -> Transaction:
+        self.numbers += 1
+        key = public_key(sha256(f"user {self.numbers}".encode()))
+        body = TransactionBody(
+            1,
+            chain_id or self.document.chain_id,
+            public_key(seed),
+            (Call("identity", "add_key", {"key": key, "label": label, "roles": []}),),
+            EPOCH_MS + 60_000 if valid_until is None else valid_until,
+            steps_max,
+            self.numbers.to_bytes(16, "big"),
+        )
+        return body.signed(seed)
+
+    def content(self, txs: list[Transaction], **changed: Any) -> Content:
+        """A content on the tip, by the validator whose turn it is."""
+        chain = self.chain
+        turn = chain.next_height(None, OwnVotes()).order[0]
+        fields: dict[str, Any] = {
+            "height": chain.height + 1,
+            "parent": chain.hash,
+            "time_ms": max(chain.header.time_ms + 1, EPOCH_MS),
+            "proposer": chain.validators.members[turn].key,
+            "wire_ids": tuple(tx.wire_id for tx in txs),
+            "evidence": (),
+            "last_certificate": chain.certificate,
+        }
+        return Content(**(fields | changed))
+
+    def certificate(self, height: int, block_hash: bytes, signers: int = 3) -> Certificate:
+        seals = {}
+        for index in range(signers):
+            vote = Commit(height, 0, block_hash, consensus_key(f"v{index}"), UNSIGNED)
+            message = vote.signing_bytes(self.document.chain_id)
+            seals[vote.sender] = sign(seed_of(f"v{index} consensus"), vote.tag, message)
+        return Certificate.build(height, 0, block_hash, seals, self.chain.validators)
+
+    async def execute(self, txs: list[Transaction], **changed: Any) -> Outcome:
+        return await self.chain.execute(self.content(txs, **changed), txs, set())
+
+    async def block(self, txs: list[Transaction], **changed: Any) -> SealedBlock:
+        """Execute and commit a block; returns it as peers would show it."""
+        outcome = await self.execute(txs, **changed)
+        certificate = self.certificate(outcome.block.height, outcome.block.hash)
+        await self.chain.commit(outcome, certificate)
+        return SealedBlock(outcome.block, certificate)
