@@ -212,6 +212,36 @@ def test_rule_4_a_prepared_pair_is_never_replaced_by_none(monkeypatch: Patch) ->
     assert contradiction(commit, signed(second_change(), 0), CHAIN) is not None
 
 
+def test_rule_4_a_hidden_decision_is_found_again(monkeypatch: Patch) -> None:
+    """Validator 0 alone hears round 0's COMMITs, decides, and can't be heard."""
+
+    def forks() -> bool:
+        world = World(4, 0)
+        world.partition = lambda source, _target: source != 0
+        world.hears = lambda target, vote: (
+            target == 0 or not isinstance(vote, Commit) or (vote.height, vote.round) != (1, 0)
+        )
+        world.start()
+        try:
+            assert world.run(10_000, lambda: world.nodes[2].height >= 1)
+        except Fork:
+            return True
+        assert world.blocks[1].certificate.round == 0  # as validator 0 decided it
+        assert world.nodes[2].disk.chain[0].certificate.round > 0
+        return False
+
+    assert not forks()
+    enter = machine._enter_round
+
+    def forgetting(state: State, round_: int, now: Now, out: list[outputs.Output]) -> None:
+        state.prepared = None
+        state.asked.pop(Commit, None)
+        enter(state, round_, now, out)
+
+    monkeypatch.setattr(machine, "_enter_round", forgetting)
+    assert forks()
+
+
 def test_rule_4_a_commit_hidden_by_a_later_round_change_is_evidence() -> None:
     for first_the_commit in (True, False):
         bench = Bench()

@@ -299,6 +299,7 @@ class World:
         self.loss = self.duplicate = self.crash_rate = 0.0
         self.delay_ms = (1, 20)
         self.partition: Callable[[int, int], bool] = lambda _a, _b: True
+        self.hears: Callable[[int, Vote], bool] = lambda _target, _vote: True
         self.skipping = True
         self.faults: list[PeerFault] = []
         self.blocks: dict[int, Block] = {}
@@ -376,6 +377,8 @@ class World:
 
     def receive(self, source: int, target: int, raw: bytes) -> None:
         vote = decode_vote(raw)
+        if not self.hears(target, vote):
+            return
         if target in self.liars:
             self.liars[target].received(source, vote)
         elif self.nodes[target].state is not None:
