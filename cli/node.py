@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ import click
 from cli import output
 from cli.settings import current, json_option, passphrase_option
 from consensus.primitives.errors import InputError
-from node.config import SECTIONS, load
+from node.config import FILE_NAME, SECTIONS, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +61,7 @@ def init(
         config["network"] = {"listen": listen}
     if api_listen:
         config["api"] = {"listen": api_listen}
+    _check_settings(config)
     wanted = [NETWORK_KEY, *([CONSENSUS_KEY] if role == "validator" else [])]
     complete = all((folder / file).exists() for file in wanted)
     passphrase = "" if complete else settings.passphrase("New passphrase", confirm=True)
@@ -82,6 +84,14 @@ def init(
         click.echo(output.fields(summary))
 
 
+def _check_settings(config: dict[str, dict[str, Any]]) -> None:
+    """Find mistakes before anything is written. Raises InputError CONFIG_INVALID."""
+    flags = {f"{part}.{key}": one for part, table in config.items() for key, one in table.items()}
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / FILE_NAME).touch()
+        load(Path(scratch), env={}, flags=flags, check_files=False)
+
+
 def _setting_options(function: F) -> F:
     """A flag for each setting of the node's configuration."""
     for section, model in reversed(SECTIONS.items()):
@@ -102,6 +112,7 @@ def _setting_options(function: F) -> F:
               " lost theirs that they can't tell each other what was signed.")  # fmt: skip
 @_setting_options
 @passphrase_option
+@json_option
 def run(data: Path, vote_from: int | None, **flags: str | None) -> None:
     """Run the node in a data folder until SIGTERM or Ctrl-C.
 

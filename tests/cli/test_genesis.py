@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from consensus.primitives.crypto import sha256
 from genesis.document import GenesisDocument
 from node.config import load
+from tests.cli.conftest import PASSPHRASE
 from tests.cli.support import Hansa
-from tests.genesis.helpers import GLNS
+from tests.genesis.helpers import GLNS, sealed
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_ceremony_from_draft_to_sealed_document(hansa: Hansa, tmp_path: Path) -> None:
@@ -52,8 +58,6 @@ def test_a_ceremony_from_draft_to_sealed_document(hansa: Hansa, tmp_path: Path) 
 
 
 def test_a_document_of_other_contracts_is_named(hansa: Hansa, tmp_path: Path) -> None:
-    from tests.genesis.helpers import sealed
-
     path = tmp_path / "genesis.json"
     path.write_bytes(sealed().file_bytes)
     assert GenesisDocument.load(path).contracts_hash == sha256(b"contracts")
@@ -104,3 +108,33 @@ def test_node_init_keeps_what_is_there(hansa: Hansa, tmp_path: Path) -> None:
     (tmp_path / "n1" / "config.toml").write_text('[node]\nrole = "validator"\nname = "mine"\n')
     assert hansa.json("node", "init", "n1") == first
     assert 'name = "mine"' in (tmp_path / "n1" / "config.toml").read_text()
+
+
+def test_node_init_writes_nothing_when_a_setting_is_wrong(hansa: Hansa, tmp_path: Path) -> None:
+    outcome = hansa("node", "init", "n1", "--listen", "5", "--api-listen", "0.0.0.0:1")
+    assert (outcome.code, outcome.error) == (4, "CONFIG_INVALID")
+    assert "network-listen" in outcome.err
+    assert "api-listen" in outcome.err
+    assert not (tmp_path / "n1").exists()
+
+
+def run_node_error(folder: str, passphrase: str) -> str:
+    """The error's code of `hansa node run`, in a process of its own: it takes over the logs."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HANSA_")}
+    environment |= {"HANSA_PASSPHRASE": passphrase, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "node", "run", "--data", folder, "--json"],
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 4
+    (line,) = done.stderr.splitlines()
+    return str(json.loads(line)["error"]["code"])
+
+
+def test_a_node_is_not_run_with_a_wrong_passphrase_or_folder(hansa: Hansa) -> None:
+    assert hansa("node", "run", "--data", "n1").error == "CONFIG_INVALID"
+    hansa.json("node", "init", "n1", "--role", "full")
+    Path("n1/genesis.json").write_bytes(sealed().file_bytes)
+    assert run_node_error("n1", "another") == "WRONG_PASSPHRASE"
+    assert run_node_error("n1", PASSPHRASE) == "NOT_A_MEMBER"
