@@ -46,6 +46,7 @@ class Use:
 
     cpu_s: float
     workers_cpu_s: float
+    workers: frozenset[int]  # their process ids
     written_bytes: int | None  # handed to the disk by the kernel; None where it doesn't say
     folder_bytes: int
     sent_bytes: float  # to peers
@@ -73,7 +74,8 @@ class Measured:
             try:
                 with process.oneshot():
                     times = process.cpu_times()
-                workers = [child.cpu_times() for child in process.children(recursive=True)]
+                children = process.children(recursive=True)
+                workers = {child.pid: child.cpu_times() for child in children}
                 written = process.io_counters().write_bytes if psutil.LINUX else None
             except psutil.Error as error:
                 raise BenchFailed(f"a node ended by itself: {error}") from None
@@ -81,7 +83,8 @@ class Measured:
             found.append(
                 Use(
                     times.user + times.system,
-                    sum(one.user + one.system for one in workers),
+                    sum(one.user + one.system for one in workers.values()),
+                    frozenset(workers),
                     written,
                     folder_bytes(folder),
                     metrics["hansa_sent_bytes"],
@@ -218,6 +221,8 @@ def _one_run(
     sizes = {tx.tx_id: len(tx.raw) for tx in txs}
     row = summary(result, sizes) | cost(before, after, client_s, result.sent)
     row |= {"state_root": root, "note": result.note}
+    if row["workers_replaced"]:
+        say(f"  {row['workers_replaced']} verification workers failed and were replaced: see why")
     say(
         f"  {row['committed_tps']:.0f} tx/s, p50 {row['p50_ms']:.0f} ms, p99 {row['p99_ms']:.0f}"
         f" ms, {row['cpu_ms_per_tx']:.2f} CPU ms/tx{'; ' * bool(result.note)}{result.note}"
@@ -295,6 +300,8 @@ def cost(before: list[Use], after: list[Use], client_s: float, txs: int) -> dict
             late.folder_bytes - early.folder_bytes for early, late in pairs
         )
         / txs,
+        # Their CPU is lost to the figures above, and a healthy worker is never replaced.
+        "workers_replaced": sum(len(early.workers - late.workers) for early, late in pairs),
         "rounds_changed": max(
             round(late.rounds_changed - early.rounds_changed) for early, late in pairs
         ),
