@@ -29,6 +29,8 @@ from consensus.primitives.errors import CodecError
 
 DEPTH_MAX: Final = 32
 ITEMS_MAX: Final = 1024
+WALKED_BYTES: Final = 512
+"""Shorter inputs can't claim enough to matter, and a walk costs more than reading them."""
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**64 - 1
 
@@ -69,6 +71,13 @@ def decode(raw: bytes, *, bytes_max: int, items_max: int = ITEMS_MAX) -> Any:
     if len(raw) > bytes_max:
         raise CodecError("TOO_LONG", f"{len(raw)} bytes where at most {bytes_max} are allowed")
     try:
+        if len(raw) > WALKED_BYTES:
+            # Nested arrays that claim more than they hold would each be allocated in full.
+            # Walking over the bytes first allocates nothing and ends at such a claim.
+            walker = msgpack.Unpacker(max_buffer_size=len(raw))
+            walker.feed(raw)
+            walker.skip()
+        items_max = min(items_max, len(raw))  # an item has a byte at least
         value = msgpack.unpackb(
             raw,
             raw=False,
