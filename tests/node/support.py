@@ -41,10 +41,10 @@ class FixedClock:
         self.now_ms += duration_ms
 
 
-def code_of(call: Callable[..., Any], *arguments: Any) -> str:
+def code_of(call: Callable[..., Any], *arguments: Any, **named: Any) -> str:
     """The code of the expected error that a call raises; "" if it raises none."""
     try:
-        call(*arguments)
+        call(*arguments, **named)
     except HansaError as error:
         return error.code
     return ""
