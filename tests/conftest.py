@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 
+import structlog
 from hypothesis import HealthCheck, settings
+
+import node.log  # noqa: F401 - configures structlog when it is imported
+
+# A logger that keeps what it first bound to would escape structlog.testing.capture_logs later.
+structlog.configure(cache_logger_on_first_use=False)
 
 # Shared machines stall for seconds, so no profile judges an example by its time.
 settings.register_profile(

@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def restore_logging() -> Iterator[None]:
-    root = logging.getLogger()
+    root, libp2p = logging.getLogger(), logging.getLogger("libp2p")
     handlers, level = list(root.handlers), root.level
+    propagate, libp2p_level = libp2p.propagate, libp2p.level
     for handler in handlers:
         root.removeHandler(handler)  # so that configure() doesn't close pytest's own
     yield
@@ -27,6 +28,8 @@ def restore_logging() -> Iterator[None]:
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(level)
+    libp2p.propagate = propagate
+    libp2p.setLevel(libp2p_level)
     logging.captureWarnings(False)
     logging.raiseExceptions = True
 
