@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -213,7 +213,7 @@ async def test_a_certified_block_with_another_outcome_stops_this_node() -> None:
     both = await pair()
     block = both.sealed.block
     for changed in ({"state_root": sha256(b"x")}, {"receipt_root": sha256(b"x")}):
-        header: Header = dataclasses.replace(block.header, **changed)
+        header = cast(Header, dataclasses.replace(cast(Any, block.header), **changed))
         lying = Block(header, block.bodies, block.evidence, block.last_certificate)
         sealed = SealedBlock(lying, both.ahead.certificate(2, lying.hash))
         assert await both.code(sealed) == (LocalFault, "DIVERGED")
