@@ -103,7 +103,7 @@ def call(
       hansa call identity add_key key=a1b2... label=shop 'roles=["corporate_user"]' --key me.json
     """
     from cli.arguments import parse_arguments
-    from cli.client import make_transaction
+    from cli.client import TimedOut, make_transaction
 
     with open_client() as client:
         if not _pick(client, contract, method, "call"):
@@ -112,9 +112,14 @@ def call(
         args = parse_arguments(client.contracts(), contract, method, "call", arguments)
         seed = current().signing_seed()
         tx = make_transaction(seed, chain_id_of(client), [(contract, method, args)])
-        (outcome,) = client.submit_and_wait([tx], timeout_s=timeout_s)
+        try:
+            (outcome,) = client.submit_and_wait([tx], timeout_s=timeout_s)
+        except TimedOut:
+            output.say(f"to follow it: hansa tx status --wait {tx.tx_id.hex()}")
+            raise
         outcome = explained(client, outcome)
-        result = client.tx_status(tx.tx_id)["result"] if outcome.succeeded else None
+        results = client.tx_status(tx.tx_id)["result"] if outcome.succeeded else None
+        result = results[0] if results else None  # one call, one result
         show_outcome(outcome, result)
 
 
