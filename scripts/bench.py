@@ -242,8 +242,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer, shorter runs: under 2 minutes")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json", metavar="FILE")
     options = parser.parse_args(arguments)
-    # A terminating signal stops the nodes as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A terminating signal stops the nodes as Ctrl-C does, which trio turns into an orderly end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     # Beside the result, not in /tmp, which often is memory: a node's writes must reach a disk.
     folder = Path(tempfile.mkdtemp(prefix=".bench-", dir=options.out.parent))
