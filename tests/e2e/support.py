@@ -146,21 +146,20 @@ class Ended:
         return lines[-1].split(": ")[1]
 
 
-def run_node(
+def spawn_node(
     network: Network,
     node: NodeSpec,
     *,
     settings: dict[str, str] | None = None,
     prefix: tuple[str, ...] = (),
-    timeout_s: float = PATIENCE_S,
-) -> Ended:
-    """Run a node that is expected to end by itself; returns how."""
+) -> subprocess.Popen[str]:
+    """A node's process outside the network's care, its output in a pipe."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HANSA_")}
     environment["HANSA_PASSPHRASE_FILE"] = str(network.passphrase_file)
     environment["PYTHONPATH"] = str(ROOT)
     environment |= settings or {}
     command = [*prefix, sys.executable, "-m", "cli.main", "node", "run", "--data"]
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [*command, str(network.folder / node.name)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -168,15 +167,24 @@ def run_node(
         env=environment,
         text=True,
     )
+
+
+def end_of(process: subprocess.Popen[str], timeout_s: float = PATIENCE_S) -> Ended:
+    """Wait for a node that is expected to end by itself; returns how."""
     try:
         output, _ = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        children = psutil.Process(process.pid).children(recursive=True)
-        for one in (*children, psutil.Process(process.pid)):
+        for one in psutil.Process(process.pid).children(recursive=True):
             one.kill()
+        process.kill()
         output, _ = process.communicate()
-        raise AssertionError(f"{node.name} did not end by itself:\n{output}") from None
+        raise AssertionError(f"the node did not end by itself:\n{output}") from None
     return Ended(process.returncode, output)
+
+
+def run_node(network: Network, node: NodeSpec, *, settings: dict[str, str] | None = None) -> Ended:
+    """Run a node that is expected to end by itself; returns how."""
+    return end_of(spawn_node(network, node, settings=settings))
 
 
 def hansa(network: Network, *arguments: object, code: int = 0) -> Any:
