@@ -141,7 +141,10 @@ class Chain:
             if older is None:
                 raise LocalFault("STORE_CORRUPT", f"block {height} of the last window is missing")
             header = older.header
-            window.append([Transaction.parse(raw) for raw in older.bodies])
+            try:
+                window.append([Transaction.parse(raw) for raw in older.bodies])
+            except TxRejected as error:
+                raise LocalFault("STORE_CORRUPT", f"block {height}: {error}") from None
             height -= 1
         for transactions in reversed(window):
             self._remember(transactions)

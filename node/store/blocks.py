@@ -94,6 +94,8 @@ class BlockStore:
             raise LocalFault("STORE_CORRUPT", "the tip is missing")
         try:
             height, hash_, frontier = decode(raw, bytes_max=1 << 16)
+            if type(height) is not int or type(hash_) is not bytes:
+                raise TypeError("fields of other types")
             return Tip(height, hash_, Frontier.from_plain(frontier))
         except CodecError as error:
             raise _corrupt("the tip", error) from None
@@ -130,6 +132,8 @@ class BlockStore:
             return None
         try:
             plain = decode(raw, bytes_max=RECEIPTS_BYTES_MAX, items_max=CONTENT_TXS_MAX)
+            if type(plain) is not list:
+                raise CodecError("WRONG_TYPE", "not an array")
             return tuple([Receipt.from_plain(one) for one in plain])
         except CodecError as error:
             raise _corrupt(f"receipts {height}", error) from None
