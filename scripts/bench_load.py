@@ -25,6 +25,8 @@ from consensus.primitives.codec import encode
 from scripts.bench_work import Signed
 
 BATCH_TXS_MAX: Final = 500
+BATCH_TXS_MIN: Final = 25
+"""Fewer are not shared out over several nodes: each request has its price."""
 GATHER_S: Final = 0.02
 """In the open loop, arrivals this soon after the last batch are sent together."""
 DRAIN_S: Final = 60.0
@@ -97,12 +99,13 @@ class Sender:
         self._next = 0
 
     def spread(self, nursery: trio.Nursery, txs: Sequence[Signed], began: Sequence[float]) -> None:
-        """Share them out over all nodes and send without waiting; ``began``: since when each one's
+        """Share them out over the nodes and send without waiting; ``began``: since when each one's
         latency counts."""
         for tx, at in zip(txs, began, strict=True):
             self._watch.began[tx.tx_id] = at
-        size = min(BATCH_TXS_MAX, math.ceil(len(txs) / len(self._urls)))
-        for start in range(0, len(txs), max(1, size)):
+        share = max(BATCH_TXS_MIN, math.ceil(len(txs) / len(self._urls)))
+        size = min(BATCH_TXS_MAX, share)
+        for start in range(0, len(txs), size):
             self._next = (self._next + 1) % len(self._urls)
             nursery.start_soon(self._post, self._urls[self._next], txs[start : start + size])
 

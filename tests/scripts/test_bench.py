@@ -8,9 +8,9 @@ import pytest
 from consensus.transaction import Transaction
 from scripts import bench
 from scripts import bench_stages as stages
-from scripts.bench_load import BenchFailed, LoadResult, Seen, Watch, percentile
+from scripts.bench_load import BenchFailed, LoadResult, Seen, Sender, Watch, percentile
 from scripts.bench_network import Use, cost, summary
-from scripts.bench_work import KINDS, MAKERS, Workload
+from scripts.bench_work import KINDS, MAKERS, Signed, Workload
 
 CHAIN = bytes(32)
 SEEDS = [bytes([number]) * 32 for number in range(1, 5)]
@@ -156,3 +156,28 @@ def test_a_network_that_does_not_start_ends_with_an_error(tmp_path, monkeypatch,
     assert bench.main(["--quick", "--out", str(tmp_path / "bench.json")]) == bench.EXIT_FAILED
     assert "PORT_OCCUPIED" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+class Posts:
+    """Stands in for a nursery: notes what would be sent, and where."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, int]] = []
+
+    def start_soon(self, _post, url: str, txs: list[Signed]) -> None:
+        self.made.append((url, len(txs)))
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [(1, [1]), (25, [25]), (60, [25, 25, 10]), (200, [50] * 4), (2400, [500, 500, 500, 500, 400])],
+)
+async def test_transactions_are_shared_out_over_the_nodes_in_turn(count, sizes):
+    watch, posts = Watch(), Posts()
+    sender = Sender(None, ["a", "b", "c", "d"], watch)
+    txs = [Signed(b"", str(number)) for number in range(count)]
+    sender.spread(posts, txs, [float(number) for number in range(count)])
+    assert [size for _, size in posts.made] == sizes
+    assert [url for url, _ in posts.made] == [*"bcda", "b"][: len(sizes)]
+    assert watch.waiting == count
+    assert watch.began[str(count - 1)] == count - 1
