@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 from pathlib import Path
 
 from consensus.primitives.errors import LocalFault
@@ -27,18 +28,27 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file in one step: after a crash it has the old contents or the new ones."""
-    temporary = path.with_name(path.name + ".new")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+def write_durably(path: Path, data: bytes, mode: int = 0o600, *, replace: bool = True) -> None:
+    """Make ``path`` hold ``data`` in one step: after a crash it is as before or whole.
+
+    Raises OSError, FileExistsError for a file that is there unless ``replace``.
+    """
+    scratch = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(handle, view) :]
-        os.fsync(handle)
+        handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(handle, view) :]
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if replace:
+            os.replace(scratch, path)
+        else:
+            os.link(scratch, path)  # unlike a rename, never takes another file's place
     finally:
-        os.close(handle)
-    os.replace(temporary, path)
+        scratch.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

@@ -24,6 +24,7 @@ from nacl.secret import SecretBox
 
 from consensus.primitives.crypto import SEED_BYTES, public_key
 from consensus.primitives.errors import InputError
+from node.files import write_durably
 
 FORMAT: Final = "hansa-key/1"
 KINDS: Final = ("consensus", "network", "account")
@@ -82,26 +83,9 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o600, replace: bool = F
 
     Raises InputError FILE_EXISTS unless ``replace``, FILE_NOT_WRITABLE with the system's reason.
     """
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if replace:
-                scratch.replace(path)
-            else:
-                os.link(scratch, path)  # unlike a rename, never takes another file's place
-        finally:
-            scratch.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(path, data, mode, replace=replace)
     except FileExistsError:
         raise InputError("FILE_EXISTS", f"{path} exists already and is left as it is") from None
     except OSError as error:

@@ -37,13 +37,12 @@ def test_a_replacement_that_fails_leaves_the_old_contents(
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
-def test_left_overs_of_a_crash_are_ignored_and_overwritten(tmp_path: Path) -> None:
+def test_left_overs_of_a_crash_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "votes.log"
-    (tmp_path / "votes.log.new").write_bytes(b"half of what was to come, and long")
+    (tmp_path / ".votes.log.0123456789ab").write_bytes(b"half of what was to come, and long")
     file = DurableFile(path)
     assert file.read() is None
     file.replace(b"first")
-    (tmp_path / "votes.log.new").write_bytes(b"half")
     assert file.read() == b"first"
     file.append(b" second")
     file.replace(b"third")
