@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 import trio
@@ -89,7 +90,7 @@ def test_a_dead_proposer_is_skipped_once_it_has_missed_its_turn() -> None:
 # --- outcomes that differ ----------------------------------------------------------------------
 
 
-def err_on(node: Node, marked: Transaction, how: bytes) -> None:
+def err_on(node: Node, marked: Transaction, how: bytes, *, takes_s: float = 0) -> None:
     """This node's execution of any block with the marked transaction gives another state root."""
     execute = node.chain.execute
 
@@ -97,6 +98,7 @@ def err_on(node: Node, marked: Transaction, how: bytes) -> None:
         outcome = await execute(content, bodies, verified)
         if marked.wire_id not in content.wire_ids:
             return outcome
+        await trio.sleep(takes_s)
         header = dataclasses.replace(outcome.block.header, state_root=sha256(how))
         return dataclasses.replace(outcome, block=dataclasses.replace(outcome.block, header=header))
 
@@ -129,12 +131,17 @@ def test_the_transaction_that_splits_the_vote_is_held_out(how: tuple[bytes, byte
     run_world(2, scenario, PARAMS)
 
 
-def test_a_validator_alone_with_its_outcome_stops_and_commits_nothing_of_its_own() -> None:
+@pytest.mark.parametrize("takes_s", [0, 0.3])
+def test_a_validator_alone_with_its_outcome_stops_and_commits_nothing_of_its_own(
+    takes_s: float,
+) -> None:
+    """Whether its own outcome comes before the others' decision or after it."""
+
     async def scenario(world: World) -> None:
         world.start_all()
         await world.reach(1, ALL)
         marked = world.transaction()
-        err_on(world.node("v2"), marked, b"wrong")
+        err_on(world.node("v2"), marked, b"wrong", takes_s=takes_s)
         (answer,) = await world.node("v0").submit([marked.raw])
         assert answer.accepted
         stopped = world.machines["v2"].stopped
@@ -325,21 +332,28 @@ def test_a_tip_that_nobody_can_show_is_soon_forgotten() -> None:
 # --- a validator without its log ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        b"\x03",
-        frames.frame(3, "text"),
-        frames.frame(3, ["7", None]),
-        frames.frame(3, [7, None]),
-        frames.frame(3, [True, None]),
-        frames.frame(3, [10**9, [10**9 - 1, 0, bytes(32), b"\x07", [bytes(64)] * 3]]),
-        frames.frame(3, [2, 5]),
-        frames.frame(3, [None, None]),
-    ],
-)
-def test_lies_about_own_votes_are_not_believed(answer: bytes) -> None:
+def seen(*fields: Any) -> bytes:
+    return frames.frame(frames.SEEN, list(fields))
+
+
+FAR = [10**9 - 1, 0, bytes(32), b"\x07", [bytes(64)] * 3]
+SEEN_LIES: list[Callable[[int, Any], bytes]] = [
+    lambda _height, _certificate: b"",
+    lambda _height, _certificate: b"\x03",
+    lambda _height, _certificate: frames.frame(frames.SEEN, "text"),
+    lambda _height, certificate: seen("7", certificate),
+    lambda _height, certificate: seen(None, certificate),
+    lambda height, certificate: seen(height + 1_000, certificate),
+    lambda height, _certificate: seen(height, None),
+    lambda height, _certificate: seen(height, 5),
+    lambda _height, _certificate: seen(10**9, FAR),
+    lambda height, certificate: seen(height, certificate, 1),
+]
+"""From a true height and certificate."""
+
+
+@pytest.mark.parametrize("answer", SEEN_LIES)
+def test_lies_about_own_votes_are_not_believed(answer: Callable[[int, Any], bytes]) -> None:
     """Neither a far height without a certificate nor nonsense; and nonsense stops no node."""
 
     async def scenario(world: World) -> None:
@@ -347,11 +361,11 @@ def test_lies_about_own_votes_are_not_believed(answer: bytes) -> None:
         await everywhere(world, [await submit(world, "v0")])
         await world.crash("v3")
         world.machines["v3"].votes.data = None
-        lie(world.node("v1"), frames.SEEN, lambda _answer: answer)
+        asked = lie(world.node("v1"), frames.SEEN, lambda true: answer(*frames.read(true[1:])))
         node = world.start("v3")
         await world.until(lambda: node.engine.voting)
+        assert asked
         assert world.machines["v3"].failure is None
-        assert node._voter is not None
         assert node.engine._signer is not None
         assert node.engine._signer.log.floor < 1_000
         await everywhere(world, [await submit(world, "v3")])
