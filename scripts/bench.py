@@ -185,10 +185,10 @@ def tables(report: Mapping[str, Any]) -> str:
     """The report for people, in Markdown, so that docs/benchmarks.md can take it as it is."""
     network, machine_ = report["network"], report["machine"]
     rows = [["load", *(title for title, _, _ in COLUMNS)]]
-    for row in network["open"]:
-        rows.append([f"open {row['rate_tps']} tx/s", *_cells(row)])
-    for row in network["closed"]:
-        rows.append([f"closed {row['concurrency']}", *_cells(row)])
+    loads = [(f"open {row['rate_tps']} tx/s", row) for row in network["open"]]
+    loads += [(f"closed {row['concurrency']}", row) for row in network["closed"]]
+    rows += [[name, *_cells(row)] for name, row in loads]
+    notes = [f"{name}: {row['note']}." for name, row in loads if row["note"]]
     cpu = [["CPU ms/tx at the best closed loop", "node", "workers"]]
     for name, each in network["cpu_ms_per_tx_each"].items():
         cpu.append([name, f"{each['node']:.3f}", f"{each['workers']:.3f}"])
@@ -217,7 +217,7 @@ def tables(report: Mapping[str, Any]) -> str:
         f"Transactions of {transaction['signed_bytes_mean']:.0f} bytes"
         f" that write {transaction['keys_written_mean']:.1f} keys (means)."
     )
-    return "\n\n".join([head, _markdown(rows), _markdown(cpu), _markdown(parts)])
+    return "\n\n".join([head, _markdown(rows), *notes, _markdown(cpu), _markdown(parts)])
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -222,10 +222,11 @@ def _one_run(
     row = summary(result, sizes) | cost(before, after, client_s, result.sent)
     row |= {"state_root": root, "note": result.note}
     if row["workers_replaced"]:
-        say(f"  {row['workers_replaced']} verification workers failed and were replaced: see why")
+        failed = f"{row['workers_replaced']} verification workers failed: CPU figures are too low"
+        row["note"] = "; ".join(filter(None, (result.note, failed)))
     say(
         f"  {row['committed_tps']:.0f} tx/s, p50 {row['p50_ms']:.0f} ms, p99 {row['p99_ms']:.0f}"
-        f" ms, {row['cpu_ms_per_tx']:.2f} CPU ms/tx{'; ' * bool(result.note)}{result.note}"
+        f" ms, {row['cpu_ms_per_tx']:.2f} CPU ms/tx{'; ' * bool(row['note'])}{row['note']}"
     )
     return row
 

@@ -103,8 +103,11 @@ def test_a_replaced_worker_is_told_and_an_unknown_figure_left_out():
 
 def test_the_report_has_the_keys_that_days_are_compared_by(tmp_path):
     row = summary(some_result(), dict.fromkeys(("aa", "bb", "cc", "dd"), 250))
-    row |= cost([use(1.0)] * 4, [use(2.0, written=None)] * 4, 0.5, 4)
-    closed = [{"concurrency": 1} | row, {"concurrency": 16} | row | {"committed_tps": 9.0}]
+    row |= cost([use(1.0)] * 4, [use(2.0, written=None)] * 4, 0.5, 4) | {"note": ""}
+    closed = [
+        {"concurrency": 1} | row,
+        {"concurrency": 16} | row | {"committed_tps": 9.0, "note": "odd"},
+    ]
     rows = {"open": [{"rate_tps": 10} | row], "closed": closed}
     report = bench.headline(rows, closed[1]) | {
         "date": "2026-01-01",
@@ -131,6 +134,7 @@ def test_the_report_has_the_keys_that_days_are_compared_by(tmp_path):
     assert report["tree"]["sizes"]["10k"]["us_per_key"] > 0
     text = bench.tables(report)
     assert "closed 16" in text and "open 10 tx/s" in text
+    assert "closed 16: odd." in text.splitlines()
     assert not (tmp_path / "tree").exists(), "scratch data stays behind"
     widths = {
         line.count("|") for line in text.splitlines() if line.startswith(("| load", "| closed"))
