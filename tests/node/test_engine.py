@@ -459,3 +459,67 @@ def test_bodies_are_in_the_log_before_the_vote_for_them() -> None:
         assert sum(seen.values()) >= 3 * len(txs)
 
     run_world(12, scenario, PARAMS)
+
+
+def test_a_damaged_log_is_renewed_from_what_the_others_saw() -> None:
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await everywhere(world, [await submit(world, "v0")])
+        await world.crash("v3")
+        votes = world.machines["v3"].votes
+        assert votes.data is not None
+        middle = len(votes.data) // 2
+        damaged = bytes([votes.data[middle] ^ 1])
+        votes.data = votes.data[:middle] + damaged + votes.data[middle + 1 :]
+        node = world.start("v3")
+        await trio.sleep(0)
+        assert not node.engine.voting
+        seen_at = world.node("v0").chain.height + 1
+        await world.until(lambda: node.engine.voting)
+        assert node.engine._signer is not None
+        assert node.engine._signer.log.floor >= seen_at + 1, "it votes from M + 2"
+        await world.crash("v0")
+        await everywhere(world, [await submit(world, "v3")])
+
+    run_world(13, scenario, PARAMS)
+
+
+def test_another_key_s_log_stops_the_node() -> None:
+    """It is no damage to be mended by asking around, but somebody's mistake with folders."""
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await world.reach(1, ALL)
+        await world.crash("v3")
+        await world.crash("v2")
+        world.machines["v3"].votes.data = world.machines["v2"].votes.data
+        world.start("v3")
+        with trio.fail_after(10):
+            await world.machines["v3"].stopped.wait()
+        assert faults(world, "v3") == ["VOTE_LOG_FOREIGN"]
+
+    run_world(14, scenario, PARAMS)
+
+
+def test_a_full_disk_stops_the_node_before_it_votes_or_commits() -> None:
+    """Vote log or store: nothing half-done leaves the machine, and room mends it."""
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await everywhere(world, [await submit(world, "v0")])
+
+        def fail(*_arguments: object, **_named: object) -> None:
+            raise LocalFault("DISK_FULL", "no space left")
+
+        for name, part in (("v1", world.machines["v1"].votes), ("v2", world.machines["v2"].kv)):
+            method = "append" if name == "v1" else "write"
+            setattr(part, method, fail)
+            tx = await submit(world, "v0")
+            with trio.fail_after(60):
+                await world.machines[name].stopped.wait()
+            assert faults(world, name) == ["DISK_FULL"]
+            delattr(part, method)
+            world.start(name)
+            await everywhere(world, [tx, await submit(world, name)])
+
+    run_world(15, scenario, PARAMS)
