@@ -32,7 +32,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="class")
 def patient(net: Devnet) -> Iterator[NodeSpec]:
     """The full node, stopped; afterwards it must run as if nothing had been."""
     node = net.nodes[4]
@@ -55,28 +55,81 @@ def folder(net: Devnet, node: NodeSpec) -> Path:
     return net.network.folder / node.name
 
 
-def test_wrong_passphrase(net: Devnet, patient: NodeSpec) -> None:
-    wrong = {"HANSA_PASSPHRASE": "not this one", "HANSA_PASSPHRASE_FILE": ""}
-    ended(run_node(net.network, patient, settings=wrong), "WRONG_PASSPHRASE")
+class TestStarting:
+    """What keeps the full node from starting, one after the other; then it goes on."""
 
+    def test_wrong_passphrase(self, net: Devnet, patient: NodeSpec) -> None:
+        wrong = {"HANSA_PASSPHRASE": "not this one", "HANSA_PASSPHRASE_FILE": ""}
+        ended(run_node(net.network, patient, settings=wrong), "WRONG_PASSPHRASE")
 
-def test_several_mistakes_in_the_configuration(net: Devnet, patient: NodeSpec) -> None:
-    wrong = {"HANSA_NETWORK_LISTEN": "nowhere", "HANSA_LOG_LEVEL": "loud", "HANSA_API_LISTEN": "x"}
-    found = run_node(net.network, patient, settings=wrong)
-    ended(found, "CONFIG_INVALID")
-    for name in wrong:
-        assert name in found.log
+    def test_several_mistakes_in_the_configuration(self, net: Devnet, patient: NodeSpec) -> None:
+        wrong = {
+            "HANSA_NETWORK_LISTEN": "nowhere",
+            "HANSA_LOG_LEVEL": "loud",
+            "HANSA_API_LISTEN": "x",
+        }
+        found = run_node(net.network, patient, settings=wrong)
+        ended(found, "CONFIG_INVALID")
+        for name in wrong:
+            assert name in found.log
 
+    def test_occupied_ports(self, net: Devnet, patient: NodeSpec) -> None:
+        for port in (patient.p2p_port, patient.api_port):
+            with socket.socket() as other:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                other.bind(("127.0.0.1", port))
+                other.listen()
+                found = run_node(net.network, patient)
+            ended(found, "PORT_IN_USE")
+            assert str(port) in found.log
 
-def test_occupied_ports(net: Devnet, patient: NodeSpec) -> None:
-    for port in (patient.p2p_port, patient.api_port):
-        with socket.socket() as other:
-            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            other.bind(("127.0.0.1", port))
-            other.listen()
-            found = run_node(net.network, patient)
-        ended(found, "PORT_IN_USE")
-        assert str(port) in found.log
+    @pytest.mark.parametrize("part", ["CURRENT", "MANIFEST"])
+    def test_corrupted_store(self, net: Devnet, patient: NodeSpec, part: str) -> None:
+        chain = folder(net, patient) / "chain"
+        (target,) = chain.glob(f"{part}*")
+        whole = target.read_bytes()
+        target.write_bytes(b"\x00" * 7 + whole[7:] if part == "MANIFEST" else b"nonsense\n")
+        try:
+            ended(run_node(net.network, patient), "STORE_CORRUPT")
+        finally:
+            target.write_bytes(whole)
+
+    def test_a_node_with_another_genesis(self, net: Devnet, patient: NodeSpec) -> None:
+        """Refused by its peers, who tell it why; then its new chain is foreign to the old one."""
+        home = folder(net, patient)
+        chain, own = home / "chain", (home / GENESIS).read_bytes()
+        kept = chain.rename(home / "chain.kept")
+        document = dataclasses.replace(net.network.document(), name="other", seals=())
+        passphrase = read_passphrase(net.network.passphrase_file)
+        for node in net.nodes[:4]:
+            document = seal(document, load_key(folder(net, node) / CONSENSUS_KEY, passphrase))
+        assert document.checked().chain_id != net.chain_id
+        try:
+            (home / GENESIS).write_bytes(document.file_bytes)
+            assert GenesisDocument.load(home / GENESIS).sealed
+            net.start(patient)
+
+            def told(asked: NodeSpec, about: str) -> bool:
+                peers = {one["name"]: one for one in net.status(asked)["peers"]}
+                return (
+                    not peers[about]["connected"]
+                    and "another genesis" in peers[about]["last_error"]
+                )
+
+            for node in net.nodes[:4]:
+                until(lambda: told(patient, node.name), f"{node.name} refused it")  # noqa: B023
+                until(lambda: told(node, patient.name), f"{node.name} noted it")  # noqa: B023
+            assert net.height(patient) == 0
+            net.network.stop([patient])
+            log = (home / "node.log").read_text()
+            assert "another genesis" in log and "Traceback" not in log
+            (home / GENESIS).write_bytes(own)
+            ended(run_node(net.network, patient), "STORE_FOREIGN")
+        finally:
+            net.network.stop([patient])
+            (home / GENESIS).write_bytes(own)
+            shutil.rmtree(chain, ignore_errors=True)
+            kept.rename(chain)
 
 
 def test_a_folder_in_use(net: Devnet) -> None:
@@ -87,53 +140,6 @@ def test_a_folder_in_use(net: Devnet) -> None:
     found = run_node(net.network, node)
     ended(found, "FOLDER_LOCKED")
     assert str(process.pid) in found.log
-
-
-@pytest.mark.parametrize("part", ["CURRENT", "MANIFEST"])
-def test_corrupted_store(net: Devnet, patient: NodeSpec, part: str) -> None:
-    chain = folder(net, patient) / "chain"
-    (target,) = chain.glob(f"{part}*")
-    whole = target.read_bytes()
-    target.write_bytes(b"\x00" * 7 + whole[7:] if part == "MANIFEST" else b"nonsense\n")
-    try:
-        ended(run_node(net.network, patient), "STORE_CORRUPT")
-    finally:
-        target.write_bytes(whole)
-
-
-def test_a_node_with_another_genesis(net: Devnet, patient: NodeSpec) -> None:
-    """Refused by its peers, who tell it why and note it; its chain is foreign to the old one."""
-    home = folder(net, patient)
-    chain, own = home / "chain", (home / GENESIS).read_bytes()
-    kept = chain.rename(home / "chain.kept")
-    document = dataclasses.replace(net.network.document(), name="other", seals=())
-    passphrase = read_passphrase(net.network.passphrase_file)
-    for node in net.nodes[:4]:
-        document = seal(document, load_key(folder(net, node) / CONSENSUS_KEY, passphrase))
-    assert document.checked().chain_id != net.chain_id
-    try:
-        (home / GENESIS).write_bytes(document.file_bytes)
-        assert GenesisDocument.load(home / GENESIS).sealed
-        net.start(patient)
-
-        def told(asked: NodeSpec, about: str) -> bool:
-            peers = {one["name"]: one for one in net.status(asked)["peers"]}
-            return not peers[about]["connected"] and "another genesis" in peers[about]["last_error"]
-
-        for node in net.nodes[:4]:
-            until(lambda: told(patient, node.name), f"{node.name} refused it")  # noqa: B023
-            until(lambda: told(node, patient.name), f"{node.name} noted it")  # noqa: B023
-        assert net.height(patient) == 0
-        net.network.stop([patient])
-        log = (home / "node.log").read_text()
-        assert "another genesis" in log and "Traceback" not in log
-        (home / GENESIS).write_bytes(own)
-        ended(run_node(net.network, patient), "STORE_FOREIGN")
-    finally:
-        net.network.stop([patient])
-        (home / GENESIS).write_bytes(own)
-        shutil.rmtree(chain, ignore_errors=True)
-        kept.rename(chain)
 
 
 @pytest.fixture
