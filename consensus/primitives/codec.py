@@ -37,29 +37,60 @@ INT_MAX: Final = 2**64 - 1
 _pack = msgpack.Packer(use_bin_type=True, strict_types=True).pack
 
 
+_SCALARS: Final = frozenset((str, bytes, int, bool, type(None)))
+_STRINGS: Final = frozenset((str,))
+
+
 def _normal(value: Any, depth: int) -> Any:
+    """The value as the packer takes it: tuples as lists, maps in key order."""
     kind = type(value)
-    if kind is str or kind is bytes or kind is int or kind is bool or value is None:
+    if kind in _SCALARS:
         return value
     if depth == 0:
         raise CodecError("TOO_DEEP", f"nested deeper than {DEPTH_MAX} levels")
     if kind is list or kind is tuple:
+        if _SCALARS.issuperset(map(type, value)):
+            return value if kind is list else list(value)
         return [_normal(item, depth - 1) for item in value]
     if kind is dict:
-        if any(type(key) is not str for key in value):
+        if not _STRINGS.issuperset(map(type, value)):
             raise CodecError("NOT_CANONICAL", "map keys must be strings")
         # Order by code point equals order by UTF-8 bytes.
         return {key: _normal(value[key], depth - 1) for key in sorted(value)}
     raise CodecError("NOT_CANONICAL", f"a {kind.__name__} has no canonical form")
 
 
-def encode(value: Any) -> bytes:
-    """The canonical bytes of None, bool, int, str, bytes, and lists and str-keyed dicts of them."""
+def _check_decoded(value: Any, depth: int) -> None:
+    """Refuse what :func:`_normal` refuses or would reorder, without making it anew."""
+    kind = type(value)
+    if kind is dict:
+        if not _STRINGS.issuperset(map(type, value)) or list(value) != sorted(value):
+            raise CodecError("NOT_CANONICAL", "map keys must be strings in order")
+        items: Any = value.values()
+    elif kind is list:
+        items = value
+    elif kind in _SCALARS:
+        return
+    else:
+        raise CodecError("NOT_CANONICAL", f"a {kind.__name__} has no canonical form")
+    if depth == 0:
+        raise CodecError("TOO_DEEP", f"nested deeper than {DEPTH_MAX} levels")
+    if not _SCALARS.issuperset(map(type, items)):
+        for item in items:
+            _check_decoded(item, depth - 1)
+
+
+def _packed(value: Any) -> bytes:
     try:
-        packed: bytes = _pack(_normal(value, DEPTH_MAX))
-    except (OverflowError, ValueError) as error:  # an int beyond 64 bits, a lone surrogate
+        packed: bytes = _pack(value)
+    except (OverflowError, ValueError, TypeError) as error:  # beyond 64 bits, a lone surrogate
         raise CodecError("NOT_CANONICAL", f"value has no canonical form: {error}") from None
     return packed
+
+
+def encode(value: Any) -> bytes:
+    """The canonical bytes of None, bool, int, str, bytes, and lists and str-keyed dicts of them."""
+    return _packed(_normal(value, DEPTH_MAX))
 
 
 def decode(raw: bytes, *, bytes_max: int, items_max: int = ITEMS_MAX) -> Any:
@@ -89,7 +120,8 @@ def decode(raw: bytes, *, bytes_max: int, items_max: int = ITEMS_MAX) -> Any:
     except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
         reason = str(error) or type(error).__name__
         raise CodecError("MALFORMED", f"not MessagePack: {reason}") from None
-    if encode(value) != raw:
+    _check_decoded(value, DEPTH_MAX)
+    if _packed(value) != raw:
         raise CodecError("NOT_CANONICAL", "a value must have its one canonical encoding")
     return value
 
