@@ -17,6 +17,9 @@ from consensus.transaction import VERSION, Call, Transaction, TransactionBody
 
 Position = tuple[int, int, int]
 
+STEPS_MAX = 200_000
+"""Some ten times what an event of the built-in contracts takes."""
+
 
 class ClientError(HansaError):
     """Base of what :class:`Client` raises."""
@@ -125,14 +128,16 @@ def make_transaction(
     *,
     valid_for_ms: int = 300_000,
     valid_until: int | None = None,
-    steps_max: int = 1_000_000,
+    steps_max: int = STEPS_MAX,
     salt: bytes | None = None,
 ) -> Transaction:
     """A signed transaction of ``calls``, (contract, method, args) each.
 
     ``seed`` is the sender's 32-byte Ed25519 seed. It can be committed while the chain's time is at
     most ``valid_until`` (milliseconds since 1970), by default ``valid_for_ms`` from now; the chain
-    refuses one that lies too far ahead. The salt makes equal calls two different transactions.
+    refuses one that lies too far ahead. ``steps_max`` bounds the work it may cause; it also counts
+    against the block's bound, so a modest one is committed sooner. The salt makes equal calls two
+    different transactions.
     """
     if valid_until is None:
         valid_until = time.time_ns() // 1_000_000 + valid_for_ms

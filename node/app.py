@@ -172,7 +172,7 @@ async def _run(
             await nursery.start(_stop_on_signal, nursery.cancel_scope)
             if pool is not None:
                 await nursery.start(pool.run)
-                node.metrics.watch_workers(pool.pids)
+                node.metrics.watch_workers(pool.pids, pool.stats)
             await nursery.start(hosts[0].run)
             nursery.start_soon(node.run)
             app = make_app(service, hosts=config.api.hosts)

@@ -35,7 +35,7 @@ from contracts.runtime.registry import Registry
 from genesis.build import NO_PROPOSER, initial_state
 from genesis.document import GenesisDocument
 from node.ports import Blocking, Verifier
-from node.store.blocks import BlockStore, Operations
+from node.store.blocks import BlockStore, Operations, Recorded
 from node.store.kv import KV
 from node.store.state import StateDelta, StateStore
 
@@ -114,7 +114,7 @@ class Chain:
         )
         block = Block(header, (), (), None)
         operations: Operations = self.blocks.creation(self.chain_id)
-        operations += self.blocks.append(block, None, (), [], Frontier().append(block.hash))
+        operations += self.blocks.append(block, None, (), (), Frontier().append(block.hash))
         operations += delta.operations
         self._kv.write(operations, sync=True)
         self.state.commit(delta)
@@ -362,7 +362,7 @@ class Chain:
         one."""
         assert certificate.block_hash == outcome.block.hash
         frontier = self._frontier.append(outcome.block.hash)
-        tx_ids = [tx.tx_id for tx in outcome.transactions]
+        tx_ids = tuple(tx.tx_id for tx in outcome.transactions)
         operations = self.blocks.append(
             outcome.block, certificate, outcome.receipts, tx_ids, frontier
         )
@@ -370,6 +370,7 @@ class Chain:
         async with self._state_lock:
             await self._blocking.run(lambda: self._kv.write(operations, sync=True))
             self.state.commit(outcome.delta)
+        self.blocks.committed(Recorded(outcome.block, outcome.receipts, tx_ids))
         self._frontier = frontier
         self._set_tip(outcome.header, certificate)
         self._remember(list(outcome.transactions))

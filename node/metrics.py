@@ -21,6 +21,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from node.workers import PoolStats
+
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -74,10 +76,14 @@ class Metrics:
         self.workers_rss = gauge("workers_resident_bytes", "Resident memory of the workers")
         ProcessCollector(registry=registry)
 
-    def watch_workers(self, pids: Callable[[], list[int]]) -> None:
-        """Report CPU and memory of the processes that ``pids`` names whenever somebody asks."""
+    def watch_workers(self, pids: Callable[[], list[int]], stats: PoolStats) -> None:
+        """Report the pool's totals, and CPU and memory of the processes that ``pids`` names,
+        whenever somebody asks."""
         self.workers_cpu.set_function(lambda: sum(map(_cpu_seconds, pids())))
         self.workers_rss.set_function(lambda: sum(map(_resident_bytes, pids())))
+        self.verify_items.set_function(lambda: stats.items)
+        self.verify_batches.set_function(lambda: stats.batches)
+        self.worker_restarts.set_function(lambda: stats.restarts)
 
     def text(self) -> bytes:
         """All values in Prometheus' text format, to be sent as :data:`CONTENT_TYPE`."""

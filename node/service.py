@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from consensus.block import Block
-from consensus.receipt import Receipt
 from consensus.transaction import Transaction
 from consensus.validators import signers
 from contracts.runtime.executor import run_query
@@ -20,12 +18,10 @@ from node.api.service import (
     TxStatus,
 )
 from node.node import Node
+from node.store.blocks import Recorded
 
 READY_BEHIND_MAX: Final = 2
 """A node further behind the highest told tip than this is not ready."""
-
-
-ANNOUNCEMENTS_KEPT: Final = 64
 
 
 def _version() -> str:
@@ -43,7 +39,6 @@ class LocalService:
         self._chain = node.chain
         self._name = name
         self._role = role
-        self._announcements: dict[int, CommittedBlock] = {}
 
     # --- transactions ------------------------------------------------------------------------
 
@@ -73,8 +68,8 @@ class LocalService:
         return TxStatus(tx_id, "expired" if code == "TX_EXPIRED" else "refused", code, message)
 
     def _committed(self, tx_id: bytes, height: int, index: int) -> TxStatus:
-        block, receipts = self._stored(height)
-        receipt = receipts[index]
+        recorded = self._recorded(height)
+        block, receipt = recorded.block, recorded.receipts[index]
         return TxStatus(
             tx_id,
             "committed",
@@ -99,35 +94,23 @@ class LocalService:
         position = self._chain.blocks.position_of(tx_id)
         if position is None:
             return None
-        return self._stored(position[0])[0].bodies[position[1]]
+        return self._recorded(position[0]).block.bodies[position[1]]
 
-    def _stored(self, height: int) -> tuple[Block, tuple[Receipt, ...]]:
-        block, receipts = self._chain.blocks.block(height), self._chain.blocks.receipts(height)
-        assert block is not None and receipts is not None, "committed blocks are stored whole"
-        return block, receipts
+    def _recorded(self, height: int) -> Recorded:
+        recorded = self._chain.blocks.recorded(height)
+        assert recorded is not None, "committed blocks are stored whole"
+        return recorded
 
     # --- streams -----------------------------------------------------------------------------
-
-    def _announced(self, height: int) -> CommittedBlock:
-        """A committed block as told to subscribers; made once for all that are up to date."""
-        known = self._announcements.get(height)
-        if known is not None:
-            return known
-        block, receipts = self._stored(height)
-        tx_ids = [Transaction.parse(raw).tx_id for raw in block.bodies]
-        codes = [receipt.code for receipt in receipts]
-        txs = tuple(zip(tx_ids, codes, strict=True))
-        made = CommittedBlock(height, block.header.time_ms, block.hash, txs)
-        self._announcements[height] = made
-        if len(self._announcements) > ANNOUNCEMENTS_KEPT:
-            del self._announcements[next(iter(self._announcements))]
-        return made
 
     async def positions(self, since_height: int | None) -> AsyncIterator[CommittedBlock]:
         height = self._chain.height + 1 if since_height is None else max(since_height, 0)
         while True:
             await self._node.bus.beyond(height - 1)
-            yield self._announced(height)
+            one = self._recorded(height)
+            codes = [receipt.code for receipt in one.receipts]
+            txs = tuple(zip(one.tx_ids, codes, strict=True))
+            yield CommittedBlock(height, one.block.header.time_ms, one.block.hash, txs)
             height += 1
 
     async def events(
@@ -137,22 +120,21 @@ class LocalService:
         while True:
             height += 1
             await self._node.bus.beyond(height - 1)
-            block, receipts = self._stored(height)
-            for tx_index, receipt in enumerate(receipts):
+            one = self._recorded(height)
+            for tx_index, receipt in enumerate(one.receipts):
                 for index, event in enumerate(receipt.events):
                     position = (height, tx_index, index)
                     if since is not None and position < since:
                         continue
                     if contract not in (None, event.contract) or name not in (None, event.name):
                         continue
-                    tx_id = Transaction.parse(block.bodies[tx_index]).tx_id
                     yield EventRecord(
                         position,
-                        tx_id,
+                        one.tx_ids[tx_index],
                         event.contract,
                         event.name,
                         event.fields,
-                        block.header.time_ms,
+                        one.block.header.time_ms,
                     )
 
     # --- reading -----------------------------------------------------------------------------
@@ -166,9 +148,10 @@ class LocalService:
     async def block(self, height: int | None) -> dict[str, Any] | None:
         chain = self._chain
         height = chain.height if height is None else height
-        block, receipts = chain.blocks.block(height), chain.blocks.receipts(height)
-        if block is None or receipts is None:
+        recorded = chain.blocks.recorded(height)
+        if recorded is None:
             return None
+        block = recorded.block
         certificate = chain.blocks.certificate(height)
         sealed_by: list[str] = []
         if certificate is not None:
@@ -176,7 +159,7 @@ class LocalService:
             positions = signers(certificate.signers, len(members)) or []
             sealed_by = [members[position].name for position in positions]
         txs = []
-        for raw, receipt in zip(block.bodies, receipts, strict=True):
+        for raw, receipt in zip(block.bodies, recorded.receipts, strict=True):
             tx = Transaction.parse(raw)
             txs.append(
                 {

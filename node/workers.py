@@ -147,6 +147,8 @@ class VerifyPool:
 
     async def verify(self, items: Sequence[Item]) -> list[bool]:
         """For each item whether its signature is valid, in order. Waits while the queue is full."""
+        if not items:
+            return []
         idle = not self._pending and not self._retries and self._in_flight == 0
         if self._closed or (idle and len(items) <= INLINE_WHEN_IDLE):
             return await self._inline(items)

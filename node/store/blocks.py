@@ -15,6 +15,7 @@ from consensus.primitives.codec import Wire, decode, encode
 from consensus.primitives.errors import CodecError, LocalFault
 from consensus.primitives.merkle import Frontier
 from consensus.receipt import Receipt
+from consensus.transaction import Transaction
 from node.store import schema
 from node.store.kv import KV
 from node.store.schema import height_key
@@ -22,6 +23,8 @@ from node.store.schema import height_key
 Operations = list[tuple[bytes, bytes | None]]
 
 RECEIPTS_BYTES_MAX: Final = 256 << 20
+NEWEST_KEPT: Final = 8
+"""Blocks held in memory: subscribers and peers ask for the newest at once."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,21 @@ def _corrupt(what: str, error: CodecError) -> LocalFault:
     return LocalFault("STORE_CORRUPT", f"{what}: {error.message}")
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """A committed block with what executing it gave; ``tx_ids`` and receipts in block order."""
+
+    block: Block
+    receipts: tuple[Receipt, ...]
+    tx_ids: tuple[bytes, ...]
+
+
 class BlockStore:
     """The chain's history on this node."""
 
     def __init__(self, kv: KV) -> None:
         self._kv = kv
+        self._newest: dict[int, Recorded] = {}
 
     def open(self, chain_id: bytes) -> bool:
         """Whether a chain is stored. Raises LocalFault STORE_FOREIGN for another chain's data and
@@ -67,7 +80,7 @@ class BlockStore:
         block: Block,
         certificate: Certificate | None,
         receipts: tuple[Receipt, ...],
-        tx_ids: list[bytes],
+        tx_ids: tuple[bytes, ...],
         frontier: Frontier,
     ) -> Operations:
         """The operations that make ``block`` the tip."""
@@ -87,6 +100,20 @@ class BlockStore:
             position = height.to_bytes(8, "big") + index.to_bytes(4, "big")
             operations.append((schema.TX_ID + tx_id, position))
         return operations
+
+    def committed(self, recorded: Recorded) -> None:
+        """The operations of :meth:`append` are written: hold the block for those who wait."""
+        self._newest[recorded.block.height] = recorded
+        self._newest.pop(recorded.block.height - NEWEST_KEPT, None)
+
+    def recorded(self, height: int) -> Recorded | None:
+        if (kept := self._newest.get(height)) is not None:
+            return kept
+        block, receipts = self.block(height), self.receipts(height)
+        if block is None or receipts is None:
+            return None
+        tx_ids = tuple(Transaction.parse(raw).tx_id for raw in block.bodies)
+        return Recorded(block, receipts, tx_ids)
 
     def tip(self) -> Tip:
         raw = self._kv.get(schema.TIP)

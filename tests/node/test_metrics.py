@@ -4,6 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from node.metrics import Metrics
+from node.workers import PoolStats
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -40,8 +41,11 @@ def test_nodes_in_one_process_count_apart() -> None:
 def test_own_and_workers_cpu_and_memory_are_reported() -> None:
     metrics = Metrics()
     gone = 2**22 + 1  # beyond any process id
-    metrics.watch_workers(lambda: [os.getpid(), gone])
+    metrics.watch_workers(lambda: [os.getpid(), gone], PoolStats(items=7, batches=2, restarts=1))
     found = samples(metrics)
+    assert found["hansa_verify_items", ()] == 7
+    assert found["hansa_verify_batches", ()] == 2
+    assert found["hansa_worker_restarts", ()] == 1
     own = found["process_resident_memory_bytes", ()]
     assert own > 1_000_000
     assert found["process_cpu_seconds_total", ()] > 0

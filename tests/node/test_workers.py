@@ -53,6 +53,15 @@ async def test_pool_answers_each_caller_in_order_whatever_the_sizes() -> None:
     assert all(got == truth for got, truth in answers.values())
 
 
+async def test_nothing_to_verify_is_no_work_for_a_worker() -> None:
+    async with open_pool(1) as pool:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pool.verify, mixed(2_000)[0])  # keep it busy
+            await trio.testing.wait_all_tasks_blocked(0.001)
+            assert await pool.verify([]) == []
+        assert pool.stats.restarts == 0
+
+
 async def test_concurrent_callers_share_batches() -> None:
     async with trio.open_nursery() as nursery:
         pool = VerifyPool(1)
