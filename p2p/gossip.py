@@ -131,16 +131,19 @@ class Gossip:
         batch: list[tuple[bytes, bytes]] = []
         size = 0
 
-        def flush() -> None:
+        def flush() -> bool:
             raws = [raw for _, raw in batch]
-            if raws and self._network.send(peer, Channel.TRANSACTIONS, frame(TXS, raws)):
-                self._known[peer].sent([wire_id for wire_id, _ in batch], self._now_ms())
+            if not raws or not self._network.send(peer, Channel.TRANSACTIONS, frame(TXS, raws)):
+                return False
+            self._known[peer].sent([wire_id for wire_id, _ in batch], self._now_ms())
+            return True
 
         for wire_id, raw in bodies:
             batch.append((wire_id, raw))
             size += len(raw)
             if size >= BATCH_BYTES:
-                flush()
+                if not flush():
+                    return  # its queue is full: no work for a peer that doesn't read
                 batch, size = [], 0
         flush()
 
