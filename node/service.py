@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
+import trio
+
 from consensus.transaction import Transaction
 from consensus.validators import signers
 from contracts.runtime.executor import run_query
@@ -39,6 +41,7 @@ class LocalService:
         self._chain = node.chain
         self._name = name
         self._role = role
+        self._reading = trio.Lock()
 
     # --- transactions ------------------------------------------------------------------------
 
@@ -103,11 +106,17 @@ class LocalService:
 
     # --- streams -----------------------------------------------------------------------------
 
+    async def _next(self, height: int) -> Recorded:
+        """The block of a height, once it is committed. The lock lets the node's other tasks run
+        between any two blocks, however many streams go through old ones."""
+        await self._node.bus.beyond(height - 1)
+        async with self._reading:
+            return self._recorded(height)
+
     async def positions(self, since_height: int | None) -> AsyncIterator[CommittedBlock]:
         height = self._chain.height + 1 if since_height is None else max(since_height, 0)
         while True:
-            await self._node.bus.beyond(height - 1)
-            one = self._recorded(height)
+            one = await self._next(height)
             codes = [receipt.code for receipt in one.receipts]
             txs = tuple(zip(one.tx_ids, codes, strict=True))
             yield CommittedBlock(height, one.block.header.time_ms, one.block.hash, txs)
@@ -119,8 +128,7 @@ class LocalService:
         height = self._chain.height if since is None else max(since[0], 0) - 1
         while True:
             height += 1
-            await self._node.bus.beyond(height - 1)
-            one = self._recorded(height)
+            one = await self._next(height)
             for tx_index, receipt in enumerate(one.receipts):
                 for index, event in enumerate(receipt.events):
                     position = (height, tx_index, index)
@@ -218,6 +226,8 @@ class LocalService:
         needed = limits.quorum - 1 if self._role == "validator" else limits.honest_witness
         if connected < needed:
             return False, f"connected to {connected} validators where {needed} are needed"
+        if self._role == "validator" and not node.engine.voting:
+            return False, "this validator does not vote: its vote log was lost; see the log"
         return True, ""
 
     def metrics_text(self) -> bytes:
