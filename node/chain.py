@@ -134,7 +134,7 @@ class Chain:
         self._frontier = tip.frontier
         self._set_tip(block.header, self.blocks.certificate(tip.height))
         # Replay protection needs the ids of every transaction that could still be valid.
-        window: list[list[Transaction]] = []
+        window: list[list[tuple[bytes, int]]] = []
         height, header = tip.height, block.header
         while height > 0 and header.time_ms + self.params.tx_window_ms >= self.header.time_ms:
             older = self.blocks.block(height)
@@ -142,12 +142,13 @@ class Chain:
                 raise LocalFault("STORE_CORRUPT", f"block {height} of the last window is missing")
             header = older.header
             try:
-                window.append([Transaction.parse(raw) for raw in older.bodies])
+                parsed = (Transaction.parse(raw) for raw in older.bodies)
+                window.append([(tx.tx_id, tx.body.valid_until) for tx in parsed])
             except TxRejected as error:
                 raise LocalFault("STORE_CORRUPT", f"block {height}: {error}") from None
             height -= 1
-        for transactions in reversed(window):
-            self._remember(transactions)
+        for remembered in reversed(window):
+            self._recent.update(remembered)
 
     def _set_tip(self, header: Header, certificate: Certificate | None) -> None:
         self.header = header
@@ -164,10 +165,6 @@ class Chain:
             return wire.decode(raw)
         except CodecError as error:
             raise LocalFault("STORE_CORRUPT", f"a system value: {error.message}") from None
-
-    def _remember(self, transactions: list[Transaction]) -> None:
-        for tx in transactions:
-            self._recent[tx.tx_id] = tx.body.valid_until
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -373,7 +370,7 @@ class Chain:
         self.blocks.committed(Recorded(outcome.block, outcome.receipts, tx_ids))
         self._frontier = frontier
         self._set_tip(outcome.header, certificate)
-        self._remember(list(outcome.transactions))
+        self._recent.update((tx.tx_id, tx.body.valid_until) for tx in outcome.transactions)
         self._forget_expired()
 
     def _forget_expired(self) -> None:
