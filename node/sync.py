@@ -25,6 +25,8 @@ BLOCKS_PER_REQUEST: Final = 128
 TIMEOUT_MS: Final = 10_000
 GRACE_MS: Final = 400
 PAUSE_MS: Final = 200
+DOUBT_MS: Final = 1000
+DOUBT_DOUBLINGS_MAX: Final = 6
 
 _log = log.get("sync")
 
@@ -41,13 +43,30 @@ class Sync:
         self._roster = roster
         self._clock = clock
         self._heights: dict[bytes, int] = {}
+        self._doubts: dict[bytes, tuple[int, int]] = {}
+        """Peer -> how often in a row it did not show the blocks that it told of, and the (mono)
+        moment until which its tip is not believed."""
         self._news = trio.Event()
         self._turn = 0
 
     @property
     def highest(self) -> int:
-        """The highest tip that a connected peer has told."""
-        return max(self._heights.values(), default=0)
+        """The highest tip that a connected peer has told and is believed."""
+        return max(self._believed().values(), default=0)
+
+    def _believed(self) -> dict[bytes, int]:
+        now = self._clock.mono_ms()
+        return {
+            peer: height
+            for peer, height in self._heights.items()
+            if now >= self._doubts.get(peer, (0, 0))[1]
+        }
+
+    def _doubt(self, peer: bytes) -> None:
+        """It can't or won't show its blocks: while it is doubted, it delays nobody."""
+        times = self._doubts.get(peer, (0, 0))[0]
+        until = self._clock.mono_ms() + (DOUBT_MS << min(times, DOUBT_DOUBLINGS_MAX))
+        self._doubts[peer] = times + 1, until
 
     def connected(self, peer: bytes) -> None:
         self._heights[peer] = 0
@@ -66,7 +85,7 @@ class Sync:
         while True:
             await self._news.wait()
             self._news = trio.Event()
-            while self.highest > self._chain.height:
+            while max(self._heights.values(), default=0) > self._chain.height:
                 if self._about_to_decide():
                     before = self._chain.height
                     await self._clock.sleep_ms(GRACE_MS)
@@ -81,10 +100,11 @@ class Sync:
     async def _fetch(self) -> bool:
         """One range from one peer; whether it brought this node forward."""
         before = self._chain.height
-        ahead = sorted(peer for peer, height in self._heights.items() if height > before)
+        ahead = sorted(peer for peer, height in self._believed().items() if height > before)
         if not ahead:
             return False
         peer = ahead[self._turn % len(ahead)]
+        connected = True
         request = encode([before + 1, BLOCKS_PER_REQUEST])
         try:
             raw = await self._network.request(
@@ -100,6 +120,7 @@ class Sync:
             for one in blocks[:BLOCKS_PER_REQUEST]:
                 await self._engine.block_fetched(read_sealed(one), peer)
         except PeerUnavailable as error:
+            connected = error.code not in ("NOT_CONNECTED", "PEER_DISCONNECTED")
             _log.info("blocks not fetched", peer=self._roster.name(peer), reason=str(error))
         except PeerFault as error:
             if peer in self._heights:
@@ -107,9 +128,12 @@ class Sync:
             self._network.drop(peer, str(error))
         forward = self._chain.height > before
         if forward:
+            self._doubts.pop(peer, None)
             _log.info("caught up", height=self._chain.height, of=self.highest)
         else:
             self._turn += 1
+            if connected:
+                self._doubt(peer)
         return forward
 
 
@@ -125,7 +149,8 @@ def answer_blocks(chain: Chain, start: int, count: int) -> bytes:
     """The answer to BLOCKS: sealed blocks from ``start`` on, up to the tip."""
 
     def blocks() -> Iterator[bytes]:
-        for height in range(max(start, 1), min(start + count, chain.height + 1)):
+        last = min(start + min(count, BLOCKS_PER_REQUEST), chain.height + 1)
+        for height in range(max(start, 1), last):
             sealed = chain.blocks.sealed(height)
             if sealed is None:
                 return
