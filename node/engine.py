@@ -10,7 +10,8 @@ commit changes what it stands on.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+import contextlib
+from collections import deque
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Final
@@ -62,7 +63,6 @@ INBOX_MAX: Final = 1024
 TICK_MS: Final = 20
 ATTACH_YOUNGER_MS: Final = 200
 ATTACH_BYTES_MAX: Final = 128 << 10
-EVIDENCE_KEPT: Final = 64
 ANSWER_AGAIN_MS: Final = 500
 
 _log = log.get("engine")
@@ -89,7 +89,7 @@ class _Executed:
 
 
 class _Poke:
-    """Something may be due."""
+    """Wakes the engine: something may be due."""
 
 
 _Item = _Vote | _Fetched | _Executed | _Poke | Connected
@@ -129,8 +129,8 @@ class Engine:
         self._executing: list[trio.CancelScope] = []
         self._outcomes: dict[bytes, Outcome] = {}
         self._awaiting: Certificate | None = None
-        self._evidence: OrderedDict[bytes, Evidence] = OrderedDict()
-        self._answered_ms: dict[tuple[bytes, int], int] = {}
+        self._evidence: dict[tuple[bytes, int], Evidence] = {}
+        self._answered_ms: dict[bytes, int] = {}
         self._committed_ms = clock.mono_ms()
         self.memory_lost = trio.Event()
         """Set while this validator has no vote log that it can trust."""
@@ -154,26 +154,25 @@ class Engine:
         await self._send.send(Connected(consensus_key))
 
     def poke(self) -> None:
-        """Work arrived or time passed. Never blocks; many pokes are one."""
+        """Work arrived or time passed. Never blocks; many pokes are one. With a full inbox the
+        engine is awake, and looks at ``_poked`` after its next item."""
         if not self._poked:
             self._poked = True
-            try:
+            with contextlib.suppress(trio.WouldBlock):
                 self._send.send_nowait(_Poke())
-            except trio.WouldBlock:
-                self._poked = False  # the inbox is full, so the engine is awake anyway
 
     def evidence_received(self, evidence: Evidence) -> bool:
-        """Keep evidence for the next own proposal; False if it was known. Raises PeerFault."""
-        if evidence.digest in self._evidence or self._chain.evidence_known(evidence.digest):
+        """Keep evidence for the next own proposal; False if there is some of this kind against
+        its sender, who can contradict itself without end. Raises PeerFault."""
+        kind = evidence.sender, evidence.kind
+        if kind in self._evidence or self._chain.evidence_known(evidence.digest):
             return False
         height = evidence.check(self._chain.chain_id)
         if evidence.sender not in self._chain.validators:
             raise PeerFault("EVIDENCE_INVALID", "evidence against no validator")
         if height > self._chain.height + 1:
             return False  # a block with it would be refused now, by everybody
-        self._evidence[evidence.digest] = evidence
-        if len(self._evidence) > EVIDENCE_KEPT:
-            self._evidence.popitem(last=False)
+        self._evidence[kind] = evidence
         return True
 
     @property
@@ -202,7 +201,11 @@ class Engine:
     @property
     def voting(self) -> bool:
         """Whether this node votes in the height being decided."""
-        return self._signer is not None and self._chain.height >= self._signer.log.floor
+        if self._signer is None:
+            return False
+        # The log may be ahead of a chain that was fetched anew: there it has voted already.
+        votes = self._signer.log
+        return self._chain.height >= max(votes.floor, votes.height - 1)
 
     def become_validator(self, signer: Signer) -> None:
         """Vote with this signer, above its log's floor."""
@@ -216,6 +219,7 @@ class Engine:
         self._signer = None
         self._proposer = None
         self.memory_lost.set()
+        self._local.clear()  # what the core was about to be told belongs to the forgetful voter
         self._local.append(self._next_height())
 
     # --- the task ----------------------------------------------------------------------------
@@ -230,7 +234,11 @@ class Engine:
             while True:
                 while self._local:
                     await self._apply(self._local.popleft())
-                await self._handle(await self._inbox.receive())
+                if self._poked:
+                    self._poked = False
+                    await self._apply(Tick(self._mempool.waits_since()))
+                else:
+                    await self._handle(await self._inbox.receive())
 
     async def _tick(self) -> None:
         while True:
@@ -247,8 +255,11 @@ class Engine:
 
     async def _handle(self, item: _Item) -> None:
         if isinstance(item, _Vote):
-            await self._judged(item.peer, self._apply(Received(item.vote)))
+            # First: the core may answer it with a vote that denies the forgotten one.
             self._look_for_own_votes(item.vote)
+            while self._local:
+                await self._apply(self._local.popleft())
+            await self._judged(item.peer, self._apply(Received(item.vote)))
         elif isinstance(item, _Fetched):
             try:
                 await self._judged(item.peer, self._take_block(item.sealed))
@@ -258,9 +269,6 @@ class Engine:
             await self._content_executed(item)
         elif isinstance(item, Connected):
             await self._apply(item)
-        else:
-            self._poked = False
-            await self._apply(Tick(self._mempool.waits_since()))
 
     async def _judged(self, peer: bytes, work: Awaitable[None]) -> None:
         """A peer's fault costs it its link, never this node."""
@@ -411,6 +419,8 @@ class Engine:
         """Find the bodies and execute; the result comes back through the inbox."""
         content = order.content
         with scope:
+            if content.parent != self._chain.hash:
+                return  # decided before this task's first step
             if content.digest in self._outcomes:
                 await self._send.send(_Executed(content, self._outcomes[content.digest], ""))
                 return
@@ -505,7 +515,7 @@ class Engine:
         for entry in self._mempool.remove_expired(outcome.header.time_ms):
             self._ended.add(entry.tx.tx_id, "TX_EXPIRED", "it found no block before valid_until")
         for one in outcome.content.evidence:
-            self._evidence.pop(one.digest, None)
+            self._evidence.pop((one.sender, one.kind), None)
         if self._signer is not None:
             self._signer.log.decided(outcome.header.height)
         self._measure(outcome, certificate, now - started, now)
@@ -547,17 +557,14 @@ class Engine:
         return frames.frame(frames.STATUS, [self._chain.height, self._chain.hash])
 
     def _answer_decided(self, validator: bytes, height: int) -> None:
-        """Rule 6: the block and its certificate, once in a while for each asker and height."""
+        """Rule 6: the block and its certificate, once in a while for each asker."""
         peer = self._roster.network_key(validator)
         if peer is None or height > self._chain.height:
             return
         now = self._clock.mono_ms()
-        if now - self._answered_ms.get((peer, height), -ANSWER_AGAIN_MS) < ANSWER_AGAIN_MS:
+        if now - self._answered_ms.get(peer, -ANSWER_AGAIN_MS) < ANSWER_AGAIN_MS:
             return
-        self._answered_ms = {
-            key: at for key, at in self._answered_ms.items() if now - at < ANSWER_AGAIN_MS
-        }
-        self._answered_ms[peer, height] = now
+        self._answered_ms[peer] = now
         sealed = self._chain.blocks.sealed(height)
         if sealed is not None and len(sealed.raw) < FRAME_BYTES_MAX[Channel.CHAIN]:
             payload = bytes([frames.BLOCK]) + sealed.raw

@@ -79,7 +79,7 @@ class Node:
         self.metrics = Metrics()
         self.roster = Roster.of(document)
         self.chain = Chain(document, registry, ports.kv, ports.blocking, ports.verifier)
-        self.mempool = mempool or Mempool()
+        self.mempool = Mempool() if mempool is None else mempool
         self.admission = Admission(self.chain, self.mempool, ports.clock, ports.verifier)
         self.bus = Bus(self.chain.height)
         self.network = ports.network(self)
@@ -122,7 +122,7 @@ class Node:
             return None
         key = public_key(voter.seed)
         try:
-            votes = VoteLog(voter.votes, key)
+            votes = VoteLog(voter.votes, key, self.chain.chain_id)
         except LocalFault as error:
             if error.code not in ("VOTE_LOG_MISSING", "VOTE_LOG_CORRUPT"):
                 raise
@@ -132,23 +132,41 @@ class Node:
                 reason=error.message,
             )
             return None
+        if voter.vote_from is not None:
+            votes = self._renewed(votes, voter, voter.vote_from)
         return Signer(voter.seed, self.chain.chain_id, votes, self._ports.blocking)
+
+    def _renewed(self, votes: VoteLog, voter: Voter, vote_from: int) -> VoteLog:
+        """The operator's word over what an earlier recovery found out, unless it has been used."""
+        if votes.used:
+            raise LocalFault(
+                "VOTE_FROM_REFUSED",
+                f"the vote log is intact and has votes at height {votes.height}:"
+                " start without --vote-from",
+            )
+        return self._new_log(voter, vote_from) if votes.floor >= vote_from else votes
+
+    def _new_log(self, voter: Voter, vote_from: int) -> VoteLog:
+        floor = max(vote_from, self.chain.height + 1) - 1
+        _log.warning("vote log renewed on the operator's word", votes_from=floor + 1)
+        return VoteLog.create(voter.votes, public_key(voter.seed), floor, self.chain.chain_id)
 
     async def _recover_when_needed(self, voter: Voter) -> None:
         """Rule 9, each time that voting has stopped for want of a trusted log."""
         key = public_key(voter.seed)
+        vote_from = voter.vote_from
         while True:
             await self.engine.memory_lost.wait()
-            if voter.vote_from is not None:
-                floor = max(voter.vote_from, self.chain.height + 1) - 1
-                _log.warning("vote log renewed on the operator's word", votes_from=floor + 1)
+            if vote_from is not None:
+                votes = self._new_log(voter, vote_from)
+                vote_from = None  # said of this loss, not of a later one
             else:
                 recovery = Recovery(self.chain, self.network, self.roster, self._ports.clock, key)
                 floor = await recovery.highest_seen() + 1
-            votes = VoteLog.create(voter.votes, key, floor)
+                votes = VoteLog.create(voter.votes, key, floor, self.chain.chain_id)
             signer = Signer(voter.seed, self.chain.chain_id, votes, self._ports.blocking)
             self.engine.become_validator(signer)
-            _log.warning("voting again", from_height=floor + 1)
+            _log.warning("voting again", from_height=votes.floor + 1)
 
     async def _spread(self) -> None:
         while True:
