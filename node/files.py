@@ -82,6 +82,8 @@ class DurableFile:
     def replace(self, data: bytes) -> None:
         self.close()
         try:
+            # A lost vote log often went with its folder.
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
             write_durably(self._path, data)
         except OSError as error:
             raise io_fault(self._code, self._path, error) from None

@@ -4,6 +4,7 @@ One file, appended and synced once per vote. A record is ``length u32 | crc32 of
 crc32 of those eight bytes u32 | payload``, the payload a canonical array:
 
     ["log", validator key]                                      first, made together with the key
+    ["chain", chain id]                                         whose votes; before the first one
     ["floor", height]                                           never vote at or below this height
     ["vote", vote bytes, content | nil, bodies, prepared | nil]
 
@@ -103,11 +104,12 @@ class _Height:
 class VoteLog:
     """The signer's memory. ``height`` is the newest height voted in, ``floor`` as in the file."""
 
-    def __init__(self, file: AppendFile, key: bytes) -> None:
-        """Reads the log. Raises LocalFault VOTE_LOG_MISSING, VOTE_LOG_CORRUPT or
-        VOTE_LOG_FOREIGN (another validator's)."""
+    def __init__(self, file: AppendFile, key: bytes, chain_id: bytes | None = None) -> None:
+        """Reads the log, and binds a new one to ``chain_id`` (None: only look). Raises LocalFault
+        VOTE_LOG_MISSING, VOTE_LOG_CORRUPT or VOTE_LOG_FOREIGN (another validator's or chain's)."""
         self._file = file
         self._key = key
+        self._chain_id: bytes | None = None
         self.floor = 0
         self.height = 0
         self._newest = _Height()
@@ -123,17 +125,42 @@ class VoteLog:
             file.replace(data[: self._size])
         for payload in payloads[1:]:
             self._read(payload)
+        if chain_id is not None:
+            self._bind(chain_id)
 
     @classmethod
-    def create(cls, file: AppendFile, key: bytes, floor: int = 0) -> VoteLog:
+    def create(
+        cls, file: AppendFile, key: bytes, floor: int = 0, chain_id: bytes | None = None
+    ) -> VoteLog:
         """A new log. ``floor`` > 0 for a validator that lost its old one."""
         file.replace(_record(["log", key]) + (_record(["floor", floor]) if floor else b""))
-        return cls(file, key)
+        return cls(file, key, chain_id)
+
+    def _bind(self, chain_id: bytes) -> None:
+        if self._chain_id is None:
+            record = _record(["chain", chain_id])
+            self._file.append(record)
+            self._size += len(record)
+            self._chain_id = chain_id
+        elif self._chain_id != chain_id:
+            raise LocalFault(
+                "VOTE_LOG_FOREIGN",
+                f"the vote log holds votes on chain {self._chain_id.hex()}, this node's is"
+                f" {chain_id.hex()}: a new chain wants a new consensus key",
+            )
+
+    @property
+    def used(self) -> bool:
+        """Whether a vote above the floor has been signed."""
+        return bool(self._newest.signed)
 
     def _read(self, payload: Any) -> None:
         try:
             if payload[0] == "floor":
                 self.floor = max(self.floor, payload[1])
+                return
+            if payload[0] == "chain":
+                self._chain_id = bytes(payload[1])
                 return
             _, raw, content, bodies, prepared = payload
             self._remember(
@@ -251,7 +278,10 @@ class VoteLog:
 
     def raise_floor(self, height: int) -> None:
         """Forget all votes and never vote at or below ``height``."""
-        data = _record(["log", self._key]) + _record(["floor", height])
+        data = _record(["log", self._key])
+        if self._chain_id is not None:
+            data += _record(["chain", self._chain_id])
+        data += _record(["floor", height])
         self._file.replace(data)
         self._size = len(data)
         self.floor = height

@@ -65,7 +65,7 @@ def test_append_makes_no_file(tmp_path: Path) -> None:
 def test_faults_have_codes(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     assert code_of(DurableFile(tmp_path / "folder").read) == "VOTE_LOG_IO"
-    assert code_of(DurableFile(tmp_path / "no" / "folder").replace, b"") == "VOTE_LOG_IO"
+    assert code_of(DurableFile(tmp_path / "no" / "such" / "folder").replace, b"") == "VOTE_LOG_IO"
     for number in (errno.ENOSPC, errno.EDQUOT):
         assert io_fault("VOTE_LOG_IO", tmp_path, OSError(number, "full")).code == "DISK_FULL"
     assert code_of(FolderLock(tmp_path / "missing").acquire) == "FOLDER_UNUSABLE"

@@ -155,6 +155,24 @@ def test_missing_empty_and_foreign_logs() -> None:
     assert code_of(VoteLog, file, KEY) == "VOTE_LOG_FOREIGN"
 
 
+def test_a_log_belongs_to_the_first_chain_that_it_serves() -> None:
+    file, log = new_log()
+    assert log.floor == 0
+    bound = VoteLog(file, KEY, b"a" * 32)
+    bound.append(prepare(5, 0), None, (), None)
+    bound.raise_floor(5)
+    assert VoteLog(file, KEY, b"a" * 32).floor == 5
+    assert code_of(VoteLog, file, KEY, b"b" * 32) == "VOTE_LOG_FOREIGN"
+
+
+def test_a_log_that_went_with_its_folder_can_be_made_anew(tmp_path: Path) -> None:
+    file = DurableFile(tmp_path / "votes" / "votes.log")
+    assert file.read() is None
+    VoteLog.create(file, KEY, 7)
+    assert VoteLog(file, KEY).floor == 7
+    assert (tmp_path / "votes").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_record_of_another_kind_is_not_skipped() -> None:
     file, _ = new_log()
     file.append(node.wal._record(["dance", 7]))

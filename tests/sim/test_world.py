@@ -10,6 +10,7 @@ import trio
 
 from consensus.params import Params
 from consensus.transaction import Transaction
+from node.mempool import Mempool
 from node.wal import VoteLog
 from p2p.virtual import VirtualConditions
 from tests.sim.world import World, consensus_key, run_world
@@ -137,6 +138,49 @@ def test_wiped_validator_votes_again_from_two_heights_on() -> None:
     run_world(5, scenario, PARAMS)
 
 
+def test_the_operators_word_ends_what_two_lost_logs_stop() -> None:
+    """Rule 9: more than f recovering at once wait for each other, until somebody who knows that
+    nobody voted says from where to vote."""
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await _work(world, 5)
+        for name in ("v2", "v3"):
+            await world.crash(name)
+            world.machines[name].votes.data = None
+        nodes = [world.start(name) for name in ("v2", "v3")]
+        floors = [partial(_floor, world, name) for name in ("v2", "v3")]
+        await world.until(lambda: all(floor() for floor in floors))
+        height = world.node("v0").chain.height
+        await trio.sleep(60)
+        assert not any(node.engine.voting for node in nodes)
+        assert world.node("v0").chain.height == height
+        await world.crash("v3")
+        world.start("v3", vote_from=height + 1)
+        await _work(world, 5)
+
+    run_world(10, scenario, PARAMS)
+
+
+def test_the_operators_word_is_refused_where_votes_stand() -> None:
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await _work(world, 5)
+        await world.crash("v3")
+        world.start("v3", vote_from=1)
+        machine = world.machines["v3"]
+        await machine.stopped.wait()
+        assert machine.failure is not None
+        assert machine.failure.split(lambda error: "VOTE_FROM_REFUSED" in str(error))[1] is None
+
+    run_world(11, scenario, PARAMS)
+
+
+def _floor(world: World, name: str) -> int:
+    votes = world.machines[name].votes
+    return 0 if votes.data is None else VoteLog(votes, consensus_key(name)).floor
+
+
 def test_an_own_vote_that_the_log_lacks_stops_voting() -> None:
     """Rule 9: a machine restored from an older backup has forgotten votes; blocks show them."""
 
@@ -163,9 +207,9 @@ def test_an_own_vote_that_the_log_lacks_stops_voting() -> None:
 
 def test_full_mempool_tells_when_to_try_again() -> None:
     async def scenario(world: World) -> None:
-        world.start_all()
-        node = world.node("v0")
-        node.mempool._txs_max = 3
+        world.make_vote_log("v0")
+        mempool = Mempool(txs_max=3)
+        node = world.start("v0", mempool=mempool)
         answers = await node.submit([world.transaction().raw for _ in range(5)])
         assert [answer.code for answer in answers] == ["ACCEPTED"] * 3 + ["MEMPOOL_FULL"] * 2
         assert answers[-1].retry_after_ms

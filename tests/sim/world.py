@@ -26,6 +26,7 @@ from genesis.document import (
     GenesisValidator,
 )
 from node.clock import InlineBlocking
+from node.mempool import Mempool
 from node.node import Node, Ports, Voter
 from node.store.memory import MemoryKV
 from node.wal import VoteLog
@@ -121,7 +122,7 @@ class Machine:
     node: Node | None = None
     scope: trio.CancelScope | None = None
     stopped: trio.Event = field(default_factory=trio.Event)
-    failure: BaseException | None = None
+    failure: BaseExceptionGroup[BaseException] | None = None
 
     @property
     def network_key(self) -> bytes:
@@ -163,7 +164,9 @@ class World:
 
     # --- machines ----------------------------------------------------------------------------
 
-    def start(self, name: str, vote_from: int | None = None) -> Node:
+    def start(
+        self, name: str, vote_from: int | None = None, mempool: Mempool | None = None
+    ) -> Node:
         """Boot a machine on the disks it has."""
         assert self.nursery is not None
         machine = self.machines[name]
@@ -176,7 +179,7 @@ class World:
             return self.network.add(machine.network_key, handler, name)
 
         ports = Ports(machine.clock, InlineBlocking(), InlineVerifier(), machine.kv, join)
-        machine.node = Node(self.document, self.registry, ports, voter)
+        machine.node = Node(self.document, self.registry, ports, voter, mempool)
         machine.stopped = trio.Event()
         machine.scope = trio.CancelScope()
         machine.failure = None
