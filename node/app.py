@@ -45,8 +45,8 @@ _log = log.get("app")
 class Keys:
     """The opened keys of a node."""
 
-    network: bytes
-    consensus: bytes | None
+    network: bytes = dataclasses.field(repr=False)
+    consensus: bytes | None = dataclasses.field(repr=False)
 
 
 def open_keys(config: NodeConfig, passphrase: str) -> Keys:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import trio
@@ -58,7 +58,7 @@ class Voter:
     no answers, vote from that height on.
     """
 
-    seed: bytes
+    seed: bytes = field(repr=False)
     votes: AppendFile
     vote_from: int | None = None
 
