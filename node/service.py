@@ -202,6 +202,7 @@ class LocalService:
             "block_hash": chain.hash.hex(),
             "block_time_ms": chain.header.time_ms,
             "state_root": chain.header.state_root.hex(),
+            "contracts_hash": chain.header.contracts_hash.hex(),
             "highest_told": max(node.sync.highest, chain.height),
             "voting": node.engine.voting,
             "agreement": node.engine.describe(),
