@@ -113,7 +113,8 @@ class Node:
             nursery.start_soon(self.sync.run)
             nursery.start_soon(self._spread)
             if self._voter is not None:
-                nursery.start_soon(self._recover_when_needed, self._voter)
+                vote_from = self._voter.vote_from if signer is None else None
+                nursery.start_soon(self._recover_when_needed, self._voter, vote_from)
 
     def _open_signer(self) -> Signer | None:
         """The signer on an intact vote log; None if there is none (any more)."""
@@ -151,10 +152,9 @@ class Node:
         _log.warning("vote log renewed on the operator's word", votes_from=floor + 1)
         return VoteLog.create(voter.votes, public_key(voter.seed), floor, self.chain.chain_id)
 
-    async def _recover_when_needed(self, voter: Voter) -> None:
+    async def _recover_when_needed(self, voter: Voter, vote_from: int | None) -> None:
         """Rule 9, each time that voting has stopped for want of a trusted log."""
         key = public_key(voter.seed)
-        vote_from = voter.vote_from
         while True:
             await self.engine.memory_lost.wait()
             if vote_from is not None:
