@@ -88,6 +88,7 @@ class Batch(Stockkeeping):
         ``expiry`` is YYYY-MM-DD, or YYMMDD as in AI (17). ``lot`` is the lot of the serials.
         More of a lot may be commissioned by its maker, with the same expiry and unit.
         """
+        self._take_event(event)
         expires = self._expiry(expiry)
         for thing in items:
             if is_lot(thing.item):
@@ -115,6 +116,7 @@ class Batch(Stockkeeping):
         Where all are amounts of one unit, no more comes out than went in, and the answer says
         the loss. ``expiry`` and ``lot`` are the outputs'.
         """
+        self._take_event(event)
         expires = self._expiry(expiry)
         parents = [thing.item for thing in inputs]
         for thing in inputs:
@@ -145,6 +147,7 @@ class Batch(Stockkeeping):
         event: EventInfo | None = None,
     ) -> None:
         """Make new lots of the same trade item from an amount of a lot. Maker and expiry stay."""
+        self._take_event(event)
         lot = self._lot(item)
         self._check_usable(item)
         total = sum(part.amount for part in parts)
@@ -170,6 +173,7 @@ class Batch(Stockkeeping):
     @call(roles=HOLDERS)
     def pack(self, parent: Item, items: Things, event: EventInfo | None = None) -> None:
         """Put things into a unit. A logistic unit comes into being with its first packing."""
+        self._take_event(event)
         if is_sscc(parent) and parent not in self.units:
             self._make_unit(parent, 0, [])
         around = self._with_parents(parent)
@@ -204,6 +208,7 @@ class Batch(Stockkeeping):
         event: EventInfo | None = None,
     ) -> None:
         """Take things out of a unit: those named, or everything. Held things go to quarantine."""
+        self._take_event(event)
         unit = self._own_unit(parent, None, QUARANTINED)
         things = items or self._everything(parent)
         for thing in things:
@@ -240,6 +245,7 @@ class Batch(Stockkeeping):
         self, items: Things, consignee: OrganisationId, event: EventInfo | None = None
     ) -> None:
         """Send things, with all that is in them, to another organisation."""
+        self._take_event(event)
         me = self.ctx.organisation
         if consignee == me:
             refuse("OWN_CONSIGNEE", "the consignee is the sender")
@@ -270,6 +276,7 @@ class Batch(Stockkeeping):
         event: EventInfo | None = None,
     ) -> None:
         """Take in what is on its way to the caller, in part too. Held things go to quarantine."""
+        self._take_event(event)
         me = self.ctx.organisation
         apart = []
         for thing in items:
@@ -304,6 +311,7 @@ class Batch(Stockkeeping):
     @call(roles=("dispenser",))
     def dispense(self, items: Things, event: EventInfo | None = None) -> None:
         """Hand things to a patient."""
+        self._take_event(event)
         for thing in items:
             self._check_usable(thing.item)
             self._use_up(thing, "DISPENSED")
@@ -317,6 +325,7 @@ class Batch(Stockkeeping):
         event: EventInfo | None = None,
     ) -> None:
         """Take things out of the chain for good, quarantined ones too."""
+        self._take_event(event)
         for thing in items:
             self._use_up(thing, state, quarantined_too=True)
         self._record(state.capitalize(), items, event, {})
@@ -332,6 +341,7 @@ class Batch(Stockkeeping):
         event: EventInfo | None = None,
     ) -> None:
         """Record that known things were seen: inspected, stored, measured. Changes none of them."""
+        self._take_event(event)
         for thing in items:
             self._check_known(thing.item)
         self._record("Observed", items, event, {"step": step, "disposition": disposition})
@@ -362,6 +372,7 @@ class Batch(Stockkeeping):
         self, items: Things, reason: Reason = "suspect", event: EventInfo | None = None
     ) -> None:
         """Set own stock apart."""
+        self._take_event(event)
         for thing in items:
             if is_lot(thing.item):
                 amount = self._amount(thing)
@@ -376,6 +387,7 @@ class Batch(Stockkeeping):
     @call(roles=HOLDERS)
     def release(self, items: Things, event: EventInfo | None = None) -> None:
         """Bring own quarantined stock back, unless a hold stands on it."""
+        self._take_event(event)
         for thing in items:
             self._check_not_held(thing.item)
             if is_lot(thing.item):
@@ -397,6 +409,7 @@ class Batch(Stockkeeping):
         self, items: Things, reason: Reason = "recalled", event: EventInfo | None = None
     ) -> None:
         """Hold lots, serials or units, wherever they are, and all that was made of them."""
+        self._take_event(event)
         for thing in items:
             item = thing.item
             maker = self._check_known(item)
@@ -410,6 +423,7 @@ class Batch(Stockkeeping):
     @call(roles=("regulator",))
     def terminate_recall(self, items: Things, event: EventInfo | None = None) -> None:
         """End a recall: a regulator's alone (21 CFR 7.55)."""
+        self._take_event(event)
         for thing in items:
             if thing.item not in self.holds:
                 refuse("NOT_RECALLED", f"{thing.item} is not recalled itself")

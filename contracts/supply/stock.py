@@ -412,19 +412,23 @@ class Stockkeeping(Contract):
             refuse("NOT_CONSERVED", f"{-loss} more come out than went in")
         return loss
 
-    def _record(
-        self, name: str, things: list[Thing], event: EventInfo | None, detail: dict[str, Any]
-    ) -> None:
-        """Take an event once, write it into the history of its things, tell the world."""
+    def _take_event(self, event: EventInfo | None) -> None:
+        """Take an event once. This comes first, so that who sends one again is told just that."""
         info = event or EventInfo()
         if info.time > self.ctx.time_ms + EVENT_AHEAD_MAX_MS:
             refuse("EVENT_IN_FUTURE", "the event's time lies ahead of the block's")
-        for mark in (info.id, info.hash.hex()):
-            if mark and mark in self.captures:
-                refuse("DUPLICATE_EVENT", f"the event was recorded before: {mark[:100]}")
-        for mark in (info.id, info.hash.hex()):
-            if mark:
-                self.captures.put(mark, Capture(self.ctx.organisation, self.ctx.tx_id))
+        marks = [mark for mark in (info.id, info.hash.hex()) if mark]
+        for mark in marks:
+            if mark in self.captures:
+                refuse("DUPLICATE_EVENT", f"the event was recorded already: {mark[:100]}")
+        for mark in marks:
+            self.captures.put(mark, Capture(self.ctx.organisation, self.ctx.tx_id))
+
+    def _record(
+        self, name: str, things: list[Thing], event: EventInfo | None, detail: dict[str, Any]
+    ) -> None:
+        """Write an event into the history of its things, and tell the world."""
+        info = event or EventInfo()
         named = set()
         for thing in things:
             if thing.item in named:

@@ -352,6 +352,15 @@ def test_rule_17_an_event_is_taken_once_by_id_and_by_hash(stocked: Ledger) -> No
     stocked.ok(MAKER, "observe", items=[some(LOT)])
 
 
+def test_an_event_sent_again_is_a_duplicate_whatever_became_of_its_things(stocked: Ledger) -> None:
+    shipped = {"items": [some(LOT, 100)], "consignee": WHOLESALER, "event": {"id": "urn:uuid:1"}}
+    stocked.ok(MAKER, "ship", **shipped)  # nothing is left that could be shipped again
+    stocked.refused("DUPLICATE_EVENT", MAKER, "ship", **shipped)
+    stocked.ok(REGULATOR, "recall", items=[some(LOT)])
+    detail = stocked.refused("DUPLICATE_EVENT", MAKER, "ship", **shipped)
+    assert "recorded already" in detail
+
+
 def test_an_event_names_a_thing_once_and_lies_not_in_the_future(stocked: Ledger) -> None:
     stocked.refused("ITEM_TWICE", MAKER, "observe", items=[some(LOT), some(LOT)])
     event = {"time": stocked.time_ms + 700_000}
