@@ -31,7 +31,7 @@ EVENT: Final = 500
 EVENT_BYTE: Final = 10
 RESULT_BYTE: Final = 10
 
-QUERY_STEPS_MAX: Final = 100_000_000
+QUERY_STEPS_MAX: Final = 20_000_000
 
 
 class OutOfSteps(Exception):
