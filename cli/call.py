@@ -52,16 +52,36 @@ def show_outcome(outcome: Outcome, result: Any = None) -> None:
 
 def describe(schema: dict[str, Any], contract: str, kind: str) -> str:
     """The contract's methods of one kind, for people who gave none."""
+    from cli.arguments import shape_of
+
     rows = []
-    for name, method in schema[contract]["methods"].items():
-        if method["kind"] == kind:
-            arguments = method["args"]
-            names = [
-                name if name in arguments["required"] else f"[{name}]"
-                for name in arguments["properties"]
-            ]
-            rows.append((name, " ".join(names), method["doc"].split("\n")[0]))
-    return output.table(("method", "arguments", "what it does"), rows)
+    shapes: dict[str, dict[str, None]] = {}  # to the arguments' names, in order
+    for name, method in methods_of(schema, contract, kind).items():
+        arguments = method["args"]
+        names = [
+            name if name in arguments["required"] else f"[{name}]"
+            for name in arguments["properties"]
+        ]
+        rows.append((name, " ".join(names), method["doc"].split("\n")[0]))
+        for argument, declared in arguments["properties"].items():
+            shapes.setdefault(shape_of(declared), {})[argument] = None
+    values = [(", ".join(names), shape) for shape, names in shapes.items()]
+    values.sort()
+    return "\n\n".join(
+        (
+            output.table(("method", "arguments", "what it does"), rows),
+            output.table(("argument", "its value; in [] what may be left out"), values),
+        )
+    )
+
+
+def methods_of(schema: dict[str, Any], contract: str, kind: str) -> dict[str, Any]:
+    """The contract's methods of one kind. Raises InputError UNKNOWN_CONTRACT."""
+    from cli.arguments import require_contract
+
+    require_contract(schema, contract)
+    methods = schema[contract]["methods"]
+    return {name: method for name, method in methods.items() if method["kind"] == kind}
 
 
 def _pick(client: Client, contract: str | None, method: str | None, kind: str) -> bool:
@@ -69,14 +89,17 @@ def _pick(client: Client, contract: str | None, method: str | None, kind: str) -
     if contract is not None and method is not None:
         return True
     schema = client.contracts()
-    if contract is None:
+    if contract is not None:
+        if current().json:
+            output.print_json(methods_of(schema, contract, kind))
+        else:
+            click.echo(describe(schema, contract, kind))
+    elif current().json:
+        keys = ("version", "doc")
+        output.print_json({name: {key: one[key] for key in keys} for name, one in schema.items()})
+    else:
         rows = [(name, one["version"], one["doc"].split("\n")[0]) for name, one in schema.items()]
         click.echo(output.table(("contract", "version", "what it is"), rows))
-        return False
-    from cli.arguments import require_contract
-
-    require_contract(schema, contract)
-    click.echo(describe(schema, contract, kind))
     return False
 
 
@@ -92,15 +115,17 @@ def _pick(client: Client, contract: str | None, method: str | None, kind: str) -
 def call(
     contract: str | None, method: str | None, arguments: tuple[str, ...], timeout_s: int
 ) -> None:
-    """Call METHOD of CONTRACT in a transaction signed with --key, and wait for its block.
+    r"""Call METHOD of CONTRACT in a transaction signed with --key, and wait for its block.
 
-    Without METHOD, list the contract's methods; without CONTRACT, the contracts. Lists and objects
-    are given as JSON, bytes as hex.
+    Without METHOD, list the contract's methods and the shape of their arguments; without CONTRACT,
+    the contracts. Lists and objects are given as JSON, bytes as hex.
 
     \b
     Examples:
       hansa call batch
       hansa call identity add_key key=a1b2... label=shop 'roles=["corporate_user"]' --key me.json
+      hansa call batch commission expiry=2030-01-31 \
+        'items=[{"item": "01/09521321000018/10/A1", "quantity": {"amount": 5, "unit": "EA"}}]'
     """
     from cli.arguments import parse_arguments
     from cli.client import TimedOut, make_transaction

@@ -41,8 +41,11 @@ def _read_files(files: tuple[Path, ...]) -> Iterator[tuple[Path, int, Call | Ref
     for file in files:
         try:
             raw = read_limited(file, DOCUMENT_BYTES_MAX, "EPCIS document")
+            number = 0
             for number, found in read_calls(raw):
                 yield file, number, found
+            if number == 0:
+                raise InputError("EPCIS_NO_EVENTS", "the document has no events")
         except InputError as error:
             yield file, 0, Refused(0, "", error.code, error.message)
 

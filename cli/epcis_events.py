@@ -23,6 +23,7 @@ from contracts.sdk.gs1 import BadCheckDigit, OtherIdentifier, item_path, party_g
 DOCUMENT_BYTES_MAX: Final = 16 << 20
 EVENTS_MAX: Final = 10_000
 ID_LENGTH_MAX: Final = 256
+VERSION: Final = "2.0"
 AMOUNT_MAX: Final = 10**15
 
 TYPES: Final = (
@@ -112,7 +113,7 @@ def load_events(raw: bytes) -> list[EpcisEvent | Refused]:
     """The events of a document, a query document's results, or one event alone, in order.
 
     Raises InputError: EPCIS_TOO_LARGE, EPCIS_INVALID_JSON, EPCIS_NOT_A_DOCUMENT,
-    EPCIS_TOO_MANY_EVENTS.
+    EPCIS_VERSION_NOT_COVERED, EPCIS_TOO_MANY_EVENTS.
     """
     if len(raw) > DOCUMENT_BYTES_MAX:
         raise InputError("EPCIS_TOO_LARGE", f"more than {DOCUMENT_BYTES_MAX} bytes")
@@ -163,6 +164,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _event_list(document: Any) -> list[Any]:
     if type(document) is dict:
         kind = _bare_type(document.get("type"))
+        version = document.get("schemaVersion", VERSION)
+        if version != VERSION:
+            raise InputError(
+                "EPCIS_VERSION_NOT_COVERED",
+                f"schemaVersion is {str(version)[:20]!r}, what is read here is {VERSION!r}",
+            )
         if kind in ("EPCISDocument", "EPCISQueryDocument"):
             body = _inner(document, "epcisBody")
             if "queryResults" in body:

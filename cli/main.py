@@ -88,7 +88,7 @@ def cli() -> None:
     \b
     Exit codes: 0 done, 1 refused by the node or a contract, 2 wrong usage,
     3 node unreachable or too slow, 4 a local file, key or setting is wrong,
-    5 internal error, 130 interrupted. Error codes: docs/cli.md
+    5 internal error, 130 interrupted. Error codes: docs/errors.md
     """
 
 

@@ -56,14 +56,15 @@ def trace(item: str, full: bool) -> None:
       hansa trace /01/09520123456788/10/ABC1
       hansa trace "(01)09520123456788(10)ABC1" --json
     """
+    from cli.client import ClientError
+
     with open_client() as client:
         found = client.query("batch", "trace", {"item": item}).value
+        if not found["events"]:
+            raise ClientError("UNKNOWN_ITEM", f"nothing is known of {found['item']}")
         if current().json:
             output.print_json(data_to_json(found))
             return
-        if not found["events"]:
-            output.say(f"nothing is known of {found['item']}")
-            click.get_current_context().exit(output.REFUSED)
         click.echo(f"{found['item']}\n")
         click.echo(trace_table(client, found["events"], full=full))
         if not found["complete"]:

@@ -22,6 +22,7 @@ from contracts.runtime.registry import builtin_registry
 from contracts.sdk.checks import gln_valid
 from contracts.sdk.contract import methods_of
 from contracts.supply.batch import Batch
+from tests.cli.support import Hansa
 from tests.contracts.ledger import Ledger, seed_of
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "epcis"
@@ -101,6 +102,14 @@ def code(value: Any) -> str:
         (b"{}", "EPCIS_NOT_A_DOCUMENT"),
         (b'{"type": "EPCISDocument"}', "EPCIS_NOT_A_DOCUMENT"),
         (b'{"type": "EPCISDocument", "epcisBody": {"eventList": {}}}', "EPCIS_NOT_A_DOCUMENT"),
+        (
+            b'{"type": "EPCISDocument", "schemaVersion": "1.2", "epcisBody": {"eventList": []}}',
+            "EPCIS_VERSION_NOT_COVERED",
+        ),
+        (
+            b'{"type": "EPCISDocument", "schemaVersion": 2.0, "epcisBody": {"eventList": []}}',
+            "EPCIS_VERSION_NOT_COVERED",
+        ),
         (b" " * (DOCUMENT_BYTES_MAX + 1), "EPCIS_TOO_LARGE"),
         (
             b'{"type": "EPCISDocument", "epcisBody": {"eventList": [' + b"1," * 10_000 + b"1]}}",
@@ -112,6 +121,15 @@ def test_what_is_no_document(raw: bytes, expected: str) -> None:
     with pytest.raises(InputError) as caught:
         load_events(raw)
     assert caught.value.code == expected
+
+
+def test_a_document_without_events_is_told(tmp_path: Path, hansa: Hansa) -> None:
+    file = tmp_path / "empty.json"
+    body = {"epcisBody": {"eventList": []}}
+    file.write_text(json.dumps({"type": "EPCISDocument", "schemaVersion": "2.0", **body}))
+    outcome = hansa("epcis", "check", file, "--json")
+    assert (outcome.code, outcome.json["counts"]) == (1, {"EPCIS_NO_EVENTS": 1})
+    assert "the document has no events" in hansa("epcis", "check", file).out
 
 
 def test_documents_queries_and_single_events() -> None:

@@ -58,8 +58,9 @@ def test_the_sample_trade_and_its_trace(
     shown = hansa("trace", TRADE.item).out
     assert "Lindenau Pharma GmbH" in shown
     assert "2025-03-03" in shown
-    assert hansa("trace", "01/09521321000018/10/OTHER").code == 1
-    assert hansa("trace", "nonsense").error == "BAD_ARGUMENT"
+    for item, code in (("01/09521321000018/10/OTHER", "UNKNOWN_ITEM"), ("NOPE", "BAD_ARGUMENT")):
+        for outcome in (hansa("trace", item), hansa("trace", item, "--json")):
+            assert (outcome.code, outcome.error, outcome.out) == (1, code, "")
 
 
 def test_a_call_is_signed_committed_and_shown(hansa: Hansa, url: str) -> None:
@@ -105,6 +106,12 @@ def test_without_a_method_the_choices_are_listed(hansa: Hansa, url: str) -> None
     assert "identity" in hansa("call").out
     assert "commission" in hansa("call", "batch").out
     assert "trace" in hansa("query", "batch").out
+    assert '[{"item": GS1 item, ["quantity": ' in hansa("call", "batch").out
+    for kind in ("call", "query"):
+        assert set(hansa.json(kind)) == {"batch", "identity"}
+        methods = hansa.json(kind, "batch")
+        assert {method["kind"] for method in methods.values()} == {kind}
+    assert hansa("query", "nothing", "--json").error == "UNKNOWN_CONTRACT"
 
 
 def test_queries(hansa: Hansa, url: str) -> None:
