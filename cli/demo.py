@@ -18,7 +18,7 @@ from cli.client import Client, make_transaction
 from cli.devnet import bring_up, folder_option, interruptible, node_reports
 from cli.epcis_calls import to_call
 from cli.epcis_events import EpcisEvent, Refused, load_events
-from cli.network import Network
+from cli.network import Network, NodeSpec
 from cli.sample_trade import Document, SampleTrade, load_sample_trade
 from cli.trace import trace_table
 from consensus.primitives.errors import InputError
@@ -29,7 +29,7 @@ COMMIT_TIMEOUT_S: Final = 60.0
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Stop the network and end after the trace.")
+@click.option("--once", is_flag=True, help="End after the trace, and stop what was started.")
 @click.option("--fresh", is_flag=True, help="Start a new chain.")
 @folder_option
 def demo(folder: Path, once: bool, fresh: bool) -> None:
@@ -37,7 +37,8 @@ def demo(folder: Path, once: bool, fresh: bool) -> None:
 
     A medicine batch is made, packed, shipped, received, split and recalled, by several
     organisations in signed transactions. Then the network stays up, with a live status line, until
-    Ctrl-C. Its chain is kept: run again, events that stand on it are not submitted twice.
+    Ctrl-C. Its chain is kept: run again, events that stand on it are not submitted twice. Nodes
+    that were up before are used, and left up.
 
     \b
     Examples:
@@ -47,9 +48,10 @@ def demo(folder: Path, once: bool, fresh: bool) -> None:
     began = time.monotonic()
     network = Network(folder, output.say)
     trade = load_sample_trade()
+    started: list[NodeSpec] = []
     with interruptible(), _alone(network):
         try:
-            _bring_up(network, fresh)
+            started = _bring_up(network, fresh)
             with Client(network.urls()) as client:
                 play(network, client, trade)
                 click.echo(f"\nTrace of {trade.item}\n")
@@ -57,16 +59,21 @@ def demo(folder: Path, once: bool, fresh: bool) -> None:
                 click.echo(trace_table(client, found["events"]))
                 output.say(f"\nFrom start to trace: {time.monotonic() - began:.1f} s")
                 if not once:
-                    _watch(network)
+                    _watch(network, "stops it" if started else "ends this display")
         finally:
-            with network.locked():
-                stopped = network.stop(network.nodes()) if network.made else []
-            output.say(f"\nStopped {len(stopped)} nodes; their chain is kept in {network.folder}")
+            if started:
+                with network.locked():
+                    stopped = network.stop(started)
+                output.say(
+                    f"\nStopped {len(stopped)} nodes; their chain is kept in {network.folder}"
+                )
+            elif network.made:
+                output.say("\nNo nodes were started; to stop what was up before: hansa devnet stop")
 
 
 @contextmanager
 def _alone(network: Network) -> Iterator[None]:
-    """One demo in a folder: it stops the nodes when it ends. Raises InputError DEMO_RUNNING."""
+    """One demo in a folder: it stops the nodes that it started. Raises InputError DEMO_RUNNING."""
     network.folder.parent.mkdir(parents=True, exist_ok=True)
     path = network.folder.with_name(f"{network.folder.name}.demo.lock")
     with path.open("a") as file:
@@ -77,14 +84,14 @@ def _alone(network: Network) -> Iterator[None]:
         yield
 
 
-def _bring_up(network: Network, fresh: bool) -> None:
+def _bring_up(network: Network, fresh: bool) -> list[NodeSpec]:
     try:
-        bring_up(network, fresh=fresh)
+        return bring_up(network, fresh=fresh)
     except InputError as error:
         if error.code != "DEVNET_OUTDATED":
             raise
         output.say("The chain runs other contracts than this software: starting a new one")
-        bring_up(network, fresh=True)
+        return bring_up(network, fresh=True)
 
 
 def play(network: Network, client: Client, trade: SampleTrade) -> None:
@@ -124,10 +131,10 @@ def checked_events(document: Document) -> list[EpcisEvent]:
     return events
 
 
-def _watch(network: Network) -> None:
-    """A live status line until Ctrl-C."""
+def _watch(network: Network, ctrl_c: str) -> None:
+    """A live status line until Ctrl-C; ``ctrl_c`` says what that does."""
     live = sys.stderr.isatty()
-    output.say(f"\nThe network is up; its API: {network.urls()[0]}. Ctrl-C stops it.")
+    output.say(f"\nThe network is up; its API: {network.urls()[0]}. Ctrl-C {ctrl_c}.")
     try:
         while True:
             line = _status_line(network)

@@ -49,8 +49,10 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def bring_up(network: Network, *, fresh: bool = False) -> None:
+def bring_up(network: Network, *, fresh: bool = False) -> list[NodeSpec]:
     """Make the network if there is none, start what is not running, wait until all are ready.
+
+    Returns the nodes that it started; those that ran before go on running.
 
     When this fails or is interrupted, the nodes that it started are stopped again. Raises
     InputError DEVNET_OUTDATED when the folder's chain runs other contracts than this software.
@@ -86,6 +88,7 @@ def bring_up(network: Network, *, fresh: bool = False) -> None:
                 network.say("Stopping what was started")
                 network.stop(started)
             raise
+    return started
 
 
 def node_reports(network: Network) -> list[dict[str, Any]]:

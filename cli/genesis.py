@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +17,8 @@ from consensus.primitives.errors import InputError
 if TYPE_CHECKING:
     from consensus.params import Params
     from genesis.document import GenesisDocument
+
+T = TypeVar("T")
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -60,12 +63,20 @@ def new(
     from genesis.reading import parse_time
     from node.keystore import check_name, write_whole
 
-    check_name(name)
-    params = _params(params_file, assignments)
-    try:
-        time_ms = time.time_ns() // 1_000_000 if time_text is None else parse_time(time_text)
-    except ValueError:
-        raise InputError("TIME_INVALID", f"{time_text!r}: not 2026-01-31T12:00:00Z") from None
+    def time_given() -> int:
+        try:
+            return time.time_ns() // 1_000_000 if time_text is None else parse_time(time_text)
+        except ValueError:
+            raise InputError("TIME_INVALID", f"{time_text!r}: not 2026-01-31T12:00:00Z") from None
+
+    mistakes: list[InputError] = []
+    _gathered(mistakes, lambda: check_name(name))
+    params = _gathered(mistakes, lambda: _params(params_file, assignments))
+    time_ms = _gathered(mistakes, time_given)
+    if len(mistakes) > 1:
+        raise InputError("GENESIS_INVALID", "; ".join(map(str, mistakes)))
+    if params is None or time_ms is None or mistakes:
+        raise mistakes[0]
     document = new_draft(name, time_ms, params, builtin_registry().digest)
     write_whole(file, document.file_bytes, mode=0o644)
     _report(file, document)
@@ -263,6 +274,15 @@ def show(file: Path) -> None:
     click.echo(output.table(("node", "kind", "organisation", "addresses", "sealed"), rows))
     click.echo()
     click.echo(output.fields(value["params"]))
+
+
+def _gathered(mistakes: list[InputError], make: Callable[[], T]) -> T | None:
+    """What ``make`` gives, or None and one mistake more."""
+    try:
+        return make()
+    except InputError as error:
+        mistakes.append(error)
+        return None
 
 
 class _Passphrase:

@@ -75,6 +75,13 @@ def test_a_killed_validator_comes_back(hansa: Hansa, tmp_path: Path) -> None:
         again = hansa("devnet", "up", *there)
         assert again.code == 0
         assert "Starting 0 of 5 nodes" in again.err
+        assert hansa("devnet", "kill", "3", *there).code == 0
+        demo = hansa("demo", "--once", *there)
+        assert (demo.code, "Stopped 1 nodes" in demo.err) == (0, True)  # the one that it started
+        assert hansa("devnet", "restart", "3", *there).code == 0
+        assert "No nodes were started" in hansa("demo", "--once", *there).err
+        nodes = hansa.json("devnet", "status", *there)["nodes"]
+        assert all(one["running"] for one in nodes)
     finally:
         stopped = hansa.json("devnet", "stop", *there)
     assert stopped == {"stopped": [f"node{number}" for number in range(1, 6)]}

@@ -71,6 +71,12 @@ def test_all_mistakes_in_parameters_are_named(hansa: Hansa, tmp_path: Path) -> N
     assert (outcome.code, outcome.error) == (4, "PARAMS_INVALID")
     for part in ("round_timeout_ms", "block_txs_max", "turbo", "'runtime' is not NAME=VALUE"):
         assert part in outcome.err
+    outcome = hansa("genesis", "new", "g.json", "--name", "a b", "--time", "noon",
+                    "--param", "block_txs_max=0")  # fmt: skip
+    assert (outcome.code, outcome.error) == (4, "GENESIS_INVALID")
+    for part in ("NAME_INVALID: 'a b'", "PARAMS_INVALID: block_txs_max", "TIME_INVALID: 'noon'"):
+        assert part in outcome.err
+    assert hansa("genesis", "new", "g.json", "--name", "a b").error == "NAME_INVALID"
     assert not (tmp_path / "g.json").exists()
 
 
