@@ -45,7 +45,10 @@ class Refused(ClientError):
     """A transaction didn't take effect; ``code`` is the reason, ``outcome`` has the details."""
 
     def __init__(self, outcome: Outcome) -> None:
-        message = f"transaction {outcome.tx_id.hex()} {outcome.status}: {outcome.message}"
+        how: str = outcome.status
+        if how == "committed":
+            how = f"failed in block {outcome.height}"
+        message = f"transaction {outcome.tx_id.hex()} {how}: {outcome.message}"
         super().__init__(outcome.code, message.rstrip(": "))
         self.outcome = outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.cli.ledger import LedgerNode
 from tests.cli.support import Hansa
 from tests.node.api_world import running_node
 
+ROOT = Path(__file__).resolve().parents[2]
 TRADE = load_sample_trade()
 MAKER = TRADE.organisations[0]
 
@@ -61,6 +63,21 @@ def test_the_sample_trade_and_its_trace(
     for item, code in (("01/09521321000018/10/OTHER", "UNKNOWN_ITEM"), ("NOPE", "BAD_ARGUMENT")):
         for outcome in (hansa("trace", item), hansa("trace", item, "--json")):
             assert (outcome.code, outcome.error, outcome.out) == (1, code, "")
+
+
+def test_the_documented_example_of_the_client_runs(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs" / "client.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for port, instead in (("27001", "http://127.0.0.1:1"), ("27002", url)):  # the first is down
+        assert f"http://127.0.0.1:{port}" in example
+        example = example.replace(f"http://127.0.0.1:{port}", instead)
+    exec(compile(example, "docs/client.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed.count("stands in block") == 2
+    assert "Commissioned, Shipped, Received as of block 2" in printed
+    assert "(2, 0, 0) Received [{'item': '01/09521321000018/10/LP2505'" in printed
 
 
 def test_a_call_is_signed_committed_and_shown(hansa: Hansa, url: str) -> None:
