@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test test-all lint format check bench bench-quick lock clean
+.PHONY: help setup demo demo-once test lint format check bench bench-quick lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +24,7 @@ demo: $(RUN)  ## Start five nodes, play the sample trade, keep the network up un
 demo-once: $(RUN)  ## The same, and stop the network again
 	@$(HANSA) demo --once
 
-test: $(DEV)  ## Run the tests, except those marked slow
-	@$(PYTHON_VENV) -m pytest -m "not slow" $(PYTEST_ARGS)
-
-test-all: $(DEV)  ## Run every test
+test: $(DEV)  ## Run the tests; with real nodes too, so it takes minutes
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
 
 lint: $(DEV)  ## Style, formatting, types, import directions
