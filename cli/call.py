@@ -115,7 +115,7 @@ def _pick(client: Client, contract: str | None, method: str | None, kind: str) -
 def call(
     contract: str | None, method: str | None, arguments: tuple[str, ...], timeout_s: int
 ) -> None:
-    r"""Call METHOD of CONTRACT in a transaction signed with --key, and wait for its block.
+    """Call METHOD of CONTRACT in a transaction signed with --key, and wait for its block.
 
     Without METHOD, list the contract's methods and the shape of their arguments; without CONTRACT,
     the contracts. Lists and objects are given as JSON, bytes as hex.
@@ -124,7 +124,7 @@ def call(
     Examples:
       hansa call batch
       hansa call identity add_key key=a1b2... label=shop 'roles=["corporate_user"]' --key me.json
-      hansa call batch commission expiry=2030-01-31 \
+      hansa call batch commission expiry=2030-01-31 \\
         'items=[{"item": "01/09521321000018/10/A1", "quantity": {"amount": 5, "unit": "EA"}}]'
     """
     from cli.arguments import parse_arguments
