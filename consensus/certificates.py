@@ -31,6 +31,15 @@ def commit_bytes(chain_id: bytes, height: int, round_: int, block_hash: bytes) -
     return encode(["COMMIT", chain_id, height, round_, block_hash])
 
 
+def _in_order(
+    signatures: dict[bytes, bytes], validators: ValidatorSet
+) -> tuple[bytes, tuple[bytes, ...]]:
+    """The signer bitmap and the signatures in the set's order, from signatures by key."""
+    by_index = sorted((validators.index_of[key], one) for key, one in signatures.items())
+    marks = bitmap([index for index, _ in by_index], len(validators))
+    return marks, tuple(one for _, one in by_index)
+
+
 def _check_signatures(
     what: str,
     validators: ValidatorSet,
@@ -73,9 +82,7 @@ class Certificate(Wire):
         validators: ValidatorSet,
     ) -> Certificate:
         """From seals by consensus key."""
-        by_index = sorted((validators.index_of[key], seal) for key, seal in seals.items())
-        marks = bitmap([index for index, _ in by_index], len(validators))
-        return cls(height, round_, block_hash, marks, tuple(seal for _, seal in by_index))
+        return cls(height, round_, block_hash, *_in_order(seals, validators))
 
     def check(self, chain_id: bytes, validators: ValidatorSet, quorum: int) -> None:
         """Raise PeerFault CERTIFICATE_INVALID unless a quorum of ``validators`` signed it."""
@@ -110,9 +117,7 @@ class PreparedCertificate(Wire):
         validators: ValidatorSet,
     ) -> PreparedCertificate:
         """From PREPARE signatures by consensus key."""
-        by_index = sorted((validators.index_of[key], one) for key, one in signatures.items())
-        marks = bitmap([index for index, _ in by_index], len(validators))
-        return cls(round_, content_hash, block_hash, marks, tuple(one for _, one in by_index))
+        return cls(round_, content_hash, block_hash, *_in_order(signatures, validators))
 
     def check(self, chain_id: bytes, height: int, validators: ValidatorSet, quorum: int) -> None:
         """Raise PeerFault CERTIFICATE_INVALID unless a quorum of ``validators`` prepared it."""
