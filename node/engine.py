@@ -175,10 +175,6 @@ class Engine:
         self._evidence[kind] = evidence
         return True
 
-    @property
-    def round(self) -> int:
-        return self._state.round if self._state is not None else 0
-
     def votes_ahead(self, consensus_key: bytes) -> bool:
         """Whether a validator was heard voting above the height being decided."""
         return self._state is not None and any(
