@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,8 +56,9 @@ class HostConfig:
     """What a host needs to know.
 
     ``hello`` says which network this node belongs to (the chain id); ``check_hello`` looks at
-    a peer's and returns why it's refused, or None. With ``accept_unlisted`` any key may
-    connect, not only those of ``peers``.
+    a peer's and returns why it's refused, or None. ``addresses`` (name -> "host:port") stand in
+    place of those that a peer is admitted with. With ``accept_unlisted`` any key may connect,
+    not only those of ``peers``.
     """
 
     seed32: bytes
@@ -67,6 +68,7 @@ class HostConfig:
     check_hello: Callable[[bytes], str | None]
     accept_unlisted: bool = False
     limits: LinkLimits = field(default_factory=LinkLimits)
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.seed32) != 32 or len(self.hello) > HELLO_BYTES_MAX:
@@ -87,12 +89,15 @@ class Host:
         self._transport = Transport(config.seed32)
         self.key = self._transport.key
         self._instance = os.urandom(INSTANCE_BYTES)
-        self._book = PeerBook.of(self.key, config.peers, accept_unlisted=config.accept_unlisted)
+        self._book = PeerBook(self.key, config.accept_unlisted)
+        self._nursery: trio.Nursery | None = None
+        self._dialling: set[Peer] = set()
         self._links: dict[bytes, Link] = {}
         self._running: dict[Link, None] = {}
         self._changed: dict[bytes, trio.Event] = {}
         self._handshakes = 0
         self._refusals: dict[str, float] = {}
+        self.admit(config.peers)
 
     # ---- Network ------------------------------------------------------------------------
 
@@ -118,6 +123,21 @@ class Host:
         if link is not None:
             link.end(reason)
 
+    def admit(self, peers: Iterable[PeerAddress]) -> None:
+        known = self.config.addresses
+        fresh, gone = self._book.admit(
+            replace(peer, addresses=(known[peer.name],)) if peer.name in known else peer
+            for peer in peers
+        )
+        for peer in gone:
+            log.info("peer_removed", peer=peer.name)
+            for link in list(self._running):
+                if link.peer is peer:
+                    link.end("this key is no longer admitted")
+            self._wake(peer.key)
+        for peer in fresh:
+            self._start_dialling(peer)
+
     def peer_reports(self) -> list[dict[str, Any]]:
         reports = []
         for peer in self._book.all():
@@ -134,13 +154,13 @@ class Host:
         listeners = await self._listen()
         try:
             async with trio.open_nursery() as nursery:
+                self._nursery = nursery
                 serve = partial(
                     trio.serve_listeners, self._take_connection, listeners, handler_nursery=nursery
                 )
                 nursery.start_soon(serve)
                 for peer in self._book.all():
-                    if peer.listed.addresses:
-                        nursery.start_soon(self._dial_for_ever, peer, nursery)
+                    self._start_dialling(peer)
                 log.info("p2p_listening", address=self.listen_address, key=self.key.hex())
                 task_status.started()
         finally:
@@ -219,9 +239,17 @@ class Host:
 
     # ---- outbound -----------------------------------------------------------------------
 
-    async def _dial_for_ever(self, peer: Peer, nursery: trio.Nursery) -> None:
+    def _start_dialling(self, peer: Peer) -> None:
+        if self._nursery is None:
+            return  # run() does it
+        if peer.listed.addresses and peer not in self._dialling:
+            self._dialling.add(peer)
+            self._nursery.start_soon(self._dial_for_ever, peer)
+
+    async def _dial_for_ever(self, peer: Peer) -> None:
+        """As long as the peer is admitted."""
         dials_first = self.key < peer.key
-        while True:
+        while self._book.get(peer.key) is peer:
             changed = self._changed[peer.key] = trio.Event()
             if peer.key in self._links:
                 await changed.wait()
@@ -237,6 +265,7 @@ class Host:
             if peer.key not in self._links:
                 with trio.move_on_after(peer.retry_delay_s(self._rng)):
                     await changed.wait()
+        self._dialling.discard(peer)
 
     async def _dial(self, peer: Peer) -> None:
         """Try each address in turn; run the first connection that stands to its end."""
@@ -288,6 +317,8 @@ class Host:
             return Verdict(
                 False, f"protocol version {hello.version}, this node speaks {PROTOCOL_VERSION}"
             )
+        if self._book.get(link.session.peer) is not link.peer:
+            return Verdict(False, "this key is no longer admitted")
         reason = self.config.check_hello(hello.hello)
         if reason is not None:
             return Verdict(False, reason)

@@ -23,7 +23,7 @@ BAR_S = 10.0
 UNLISTED_REPORTS_MAX = 256
 
 
-@dataclass
+@dataclass(eq=False)
 class Peer:
     """One peer, connected or not."""
 
@@ -96,16 +96,24 @@ class PeerBook:
     accept_unlisted: bool
     _peers: dict[bytes, Peer] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls, own_key: bytes, listed: Iterable[PeerAddress], *, accept_unlisted: bool
-    ) -> PeerBook:
-        """A book of ``listed``; this node's own entry is left out."""
-        book = cls(own_key, accept_unlisted)
-        for entry in listed:
-            if entry.key != own_key:
-                book._peers[entry.key] = Peer(entry)
-        return book
+    def admit(self, listed: Iterable[PeerAddress]) -> tuple[list[Peer], list[Peer]]:
+        """Make ``listed`` the admitted peers; this node's own entry is left out.
+
+        Returns (those that had no address before, those that are gone).
+        """
+        wanted = {entry.key: entry for entry in listed if entry.key != self.own_key}
+        gone = [
+            peer for key, peer in self._peers.items() if key not in wanted and not peer.unlisted
+        ]
+        for peer in gone:
+            del self._peers[peer.key]
+        fresh = []
+        for key, entry in wanted.items():
+            peer = self._peers.setdefault(key, Peer(PeerAddress(key, "")))
+            if not peer.listed.addresses:
+                fresh.append(peer)
+            peer.listed, peer.unlisted = entry, False
+        return fresh, gone
 
     def get(self, key: bytes) -> Peer | None:
         return self._peers.get(key)

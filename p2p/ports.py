@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -79,6 +80,12 @@ class Network(Protocol):
 
     def drop(self, peer: bytes, reason: str) -> None:
         """End the connection to a peer. It may connect again."""
+
+    def admit(self, peers: Iterable[PeerAddress]) -> None:
+        """From now on just these peers are spoken with: new ones are dialled, links to others end.
+
+        This node's own entry is left out.
+        """
 
     def peer_reports(self) -> list[dict[str, Any]]:
         """One JSON-able entry per known peer, for status pages.

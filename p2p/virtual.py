@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ import structlog
 import trio
 
 from consensus.primitives.errors import HansaError, PeerFault
-from p2p.ports import FRAME_BYTES_MAX, Channel, Handler, PeerUnavailable
+from p2p.ports import FRAME_BYTES_MAX, Channel, Handler, PeerAddress, PeerUnavailable
 from p2p.requests import failure_of
 
 log = structlog.get_logger("p2p")
@@ -175,8 +175,20 @@ class VirtualNetwork:
         up = one in self._nodes and other in self._nodes
         free = self.is_open(one, other) and self.is_open(other, one)
         barred = self._barred.get((one, other), 0.0) > trio.current_time()
-        if up and free and not barred and (one, other) not in self._links:
+        if not (up and self._nodes[one].admits(other) and self._nodes[other].admits(one)):
+            return
+        if free and not barred and (one, other) not in self._links:
             self._links[one, other] = _Link(self, self._nodes[one], self._nodes[other])
+
+    def readmit(self, key: bytes) -> None:
+        """A node has other admitted peers now: links to the rest end, missing ones come up."""
+        node = self._nodes[key]
+        for other in self.neighbours(key):
+            if not node.admits(other):
+                self._disconnect(*_pair(key, other), "this key is no longer admitted")
+        for other in sorted(self._nodes):
+            if node.admits(other) and _pair(key, other) not in self._links:
+                self._plan_connect(key, other)
 
     def _disconnect(self, one: bytes, other: bytes, reason: str) -> None:
         link = self._links.pop((one, other), None)
@@ -203,6 +215,7 @@ class VirtualNode:
         self.handler = handler
         self.name = name
         self.gone = False
+        self._admitted: frozenset[bytes] | None = None
         self.sent_bytes: dict[bytes, int] = {}
         self.received_bytes: dict[bytes, int] = {}
         self.last_error: dict[bytes, str] = {}
@@ -238,6 +251,16 @@ class VirtualNode:
         if exchange.failure is not None:
             raise exchange.failure
         return exchange.answer
+
+    def admit(self, peers: Iterable[PeerAddress]) -> None:
+        admitted = frozenset(peer.key for peer in peers)
+        if admitted != self._admitted and not self.gone:
+            self._admitted = admitted
+            self.hub.readmit(self.key)
+
+    def admits(self, peer: bytes) -> bool:
+        """Whoever was told nothing speaks with everybody."""
+        return self._admitted is None or peer in self._admitted
 
     def drop(self, peer: bytes, reason: str) -> None:
         if not self.gone:

@@ -20,7 +20,9 @@ TWO = b"\x02" * 32
 
 def book(*, accept_unlisted: bool = False) -> PeerBook:
     entries = [PeerAddress(key, "x", ("host:1",)) for key in (TWO, ONE, OWN)]
-    return PeerBook.of(OWN, entries, accept_unlisted=accept_unlisted)
+    made = PeerBook(OWN, accept_unlisted)
+    made.admit(entries)
+    return made
 
 
 def test_own_entry_is_left_out_and_the_rest_is_in_order() -> None:
