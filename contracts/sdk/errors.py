@@ -11,8 +11,14 @@ class ContractError(HansaError):
     """A refusal by a contract: ``code`` and message enter the receipt, nothing else happens."""
 
 
-class BadValue(Exception):
+class BadValue(ContractError):
     """A value that its field does not take. The text says why and enters BAD_ARGUMENT's detail."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("BAD_VALUE", message)
+
+    def __str__(self) -> str:
+        return self.message
 
 
 def refuse(code: str, message: str) -> NoReturn:

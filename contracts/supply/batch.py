@@ -38,6 +38,9 @@ from contracts.sdk import (
 )
 from contracts.supply.stock import (
     CONSUMED,
+    DECOMMISSIONED,
+    DESTROYED,
+    DISPENSED,
     IN_TRANSIT,
     ITEMS_MAX,
     OUTPUTS_MAX,
@@ -62,12 +65,12 @@ from contracts.supply.stock import (
     is_lot,
     is_sscc,
     limited,
-    said,
+    with_amount,
 )
 
 TRACE_MAX: Final = 1_000  # entries that one trace gives
-START: Final = (-1, 0, 0)
-END: Final = (2**63, 0, 0)
+START: Final = ""  # before every position in the chain
+END: Final = "~"  # behind every one
 
 HOLDERS: Final = ("manufacturer", "wholesaler", "dispenser", "logistics_operator", "laboratory")
 
@@ -120,8 +123,10 @@ class Batch(Stockkeeping):
         expires = self._expiry(expiry)
         parents = [thing.item for thing in inputs]
         for thing in inputs:
-            self._check_usable(thing.item)
-            self._use_up(thing, CONSUMED)
+            if is_lot(thing.item):
+                self._use_up_lot(thing, self._usable_lot(thing.item))
+            else:
+                self._use_up_unit(thing.item, self._usable_unit(thing.item), CONSUMED)
         for thing in outputs:
             if is_lot(thing.item):
                 if thing.item in self.lots:
@@ -135,7 +140,7 @@ class Batch(Stockkeeping):
         made = [thing.item for thing in outputs]
         self._record("Consumed", inputs, event, {"outputs": made, "loss": loss})
         for thing in outputs:
-            self._enter("Transformed", thing.item, event, {"inputs": parents} | said(thing))
+            self._enter("Transformed", thing.item, event, with_amount({"inputs": parents}, thing))
         self._enter_serials(lot, outputs, event)
         return {"loss": loss}
 
@@ -148,9 +153,8 @@ class Batch(Stockkeeping):
     ) -> None:
         """Make new lots of the same trade item from an amount of a lot. Maker and expiry stay."""
         self._take_event(event)
-        lot = self._lot(item)
-        self._check_usable(item)
-        total = sum(part.amount for part in parts)
+        lot = self._usable_lot(item)
+        total = sum([part.amount for part in parts])
         self._take_free(item, total)
         lot.gone += total
         self.lots.put(item, lot)
@@ -160,13 +164,13 @@ class Batch(Stockkeeping):
             if child in self.lots:
                 refuse("ITEM_KNOWN", f"{child} exists already")
             self.lots.put(child, Lot(lot.maker, lot.unit, lot.expiry, part.amount, 0, [item]))
-            self._add_free(child, part.amount)
+            self._add(child, part.amount)
             made.append(Thing(child, Quantity(part.amount, lot.unit)))
         names = [thing.item for thing in made]
         whole = [Thing(item, Quantity(total, lot.unit))]
         self._record("Split", whole, event, {"outputs": names})
         for thing in made:
-            self._enter("SplitOff", thing.item, event, {"inputs": [item]} | said(thing))
+            self._enter("SplitOff", thing.item, event, with_amount({"inputs": [item]}, thing))
 
     # --- packing ----------------------------------------------------------------------------
 
@@ -184,15 +188,17 @@ class Batch(Stockkeeping):
         for thing in items:
             item = thing.item
             if is_lot(item):
-                amount = self._amount(thing)
+                amount = self._amount(thing, self._lot(item))
                 self._take_free(item, amount)
                 held = self.contents.get((parent, item)) or Content(item, 0)
-                outer.contents += held.amount == 0
+                if held.amount == 0:
+                    outer.contents += 1
                 held.amount += amount
                 self.contents.put((parent, item), held)
                 continue
             unit = self._own_unit(item)
-            unit.state, unit.parent = PACKED, parent
+            unit.state = PACKED
+            unit.parent = parent
             self.units.put(item, unit)
             self.contents.put((parent, item), Content(item, 1))
             outer.contents += 1
@@ -204,30 +210,31 @@ class Batch(Stockkeeping):
     def unpack(
         self,
         parent: Item,
-        items: Annotated[list[Thing], Size(ITEMS_MAX)] = [],  # noqa: B006
+        items: Annotated[list[Thing], Size(ITEMS_MAX)] | None = None,
         event: EventInfo | None = None,
     ) -> None:
         """Take things out of a unit: those named, or everything. Held things go to quarantine."""
         self._take_event(event)
-        unit = self._own_unit(parent, None, QUARANTINED)
+        unit = self._own_unit(parent, QUARANTINED)
         things = items or self._everything(parent)
         for thing in things:
             item = thing.item
             inside = self.contents.get((parent, item))
             if inside is None:
                 refuse("NOT_INSIDE", f"{item} is not in {parent}")
-            apart = self._hold_on(item) is not None
+            apart = self._is_held(item)
             if is_lot(item):
-                amount = self._amount(thing)
+                amount = self._amount(thing, self._lot(item))
                 if amount > inside.amount:
                     refuse("TOO_LITTLE", f"{parent} holds {inside.amount} of {item}")
                 inside.amount -= amount
-                self._add_free(item, amount, quarantined=apart)
+                self._add(item, amount, apart)
             else:
                 inside.amount = 0
                 child = self._unit(item)
                 child.state = QUARANTINED if apart else RECEIVED
-                child.holder, child.parent = unit.holder, ""
+                child.holder = unit.holder
+                child.parent = ""
                 self.units.put(item, child)
             if inside.amount:
                 self.contents.put((parent, item), inside)
@@ -253,18 +260,18 @@ class Batch(Stockkeeping):
             refuse("UNKNOWN_CONSIGNEE", f"{consignee} is no active organisation")
         for thing in items:
             item = thing.item
-            record = self._check_usable(item)
-            if isinstance(record, Lot):
-                amount = self._amount(thing, record)
+            if is_lot(item):
+                amount = self._amount(thing, self._usable_lot(item))
                 self._take_free(item, amount)
                 way = self.transit.get((item, consignee, me)) or Transit(me, consignee, 0)
                 way.amount += amount
                 self.transit.put((item, consignee, me), way)
                 continue
-            unit = self._own_unit(item, record)
-            for inside in self._inside(item, unit):
-                self._check_usable(inside.item)
-            unit.state, unit.consignee = IN_TRANSIT, consignee
+            unit = self._usable_unit(item)
+            self._check_own(item, unit)
+            self._check_all_usable(self._inside(item, unit))
+            unit.state = IN_TRANSIT
+            unit.consignee = consignee
             self.units.put(item, unit)
         self._record("Shipped", items, event, {"consignee": consignee})
 
@@ -283,10 +290,10 @@ class Batch(Stockkeeping):
             item = thing.item
             if is_lot(item):
                 lot = self._lot(item)
-                held = self._hold_on(item, lot) is not None
+                held = self._hold_on(item, lot.made_of) is not None
                 amount = self._amount(thing, lot)
                 self._take_transit(item, amount, sender)
-                self._add_free(item, amount, quarantined=held)
+                self._add(item, amount, held)
             else:
                 unit = self._unit(item)
                 self._check_not_packed(item, unit)
@@ -294,11 +301,12 @@ class Batch(Stockkeeping):
                     refuse("NOT_IN_TRANSIT", f"{item} is {unit.state}")
                 if unit.consignee != me or (sender is not None and unit.holder != sender):
                     refuse("NOT_CONSIGNEE", f"{item} is on its way to {unit.consignee}")
-                held = self._hold_on(item, unit) is not None or any(
-                    self._hold_on(inside.item) is not None for inside in self._inside(item, unit)
+                held = self._hold_on(item, unit.made_of) is not None or any(
+                    [self._is_held(inside.item) for inside in self._inside(item, unit)]
                 )
                 unit.state = QUARANTINED if held else RECEIVED
-                unit.holder, unit.consignee = me, ""
+                unit.holder = me
+                unit.consignee = ""
                 self.units.put(item, unit)
             if held:
                 apart.append(item)
@@ -313,22 +321,27 @@ class Batch(Stockkeeping):
         """Hand things to a patient."""
         self._take_event(event)
         for thing in items:
-            self._check_usable(thing.item)
-            self._use_up(thing, "DISPENSED")
+            if is_lot(thing.item):
+                self._use_up_lot(thing, self._usable_lot(thing.item))
+            else:
+                self._use_up_unit(thing.item, self._usable_unit(thing.item), DISPENSED)
         self._record("Dispensed", items, event, {})
 
     @call(roles=HOLDERS)
     def decommission(
         self,
         items: Things,
-        state: Annotated[str, Choice("DECOMMISSIONED", "DESTROYED")] = "DECOMMISSIONED",
+        state: Annotated[str, Choice(DECOMMISSIONED, DESTROYED)] = DECOMMISSIONED,
         event: EventInfo | None = None,
     ) -> None:
         """Take things out of the chain for good, quarantined ones too."""
         self._take_event(event)
         for thing in items:
-            self._use_up(thing, state, quarantined_too=True)
-        self._record(state.capitalize(), items, event, {})
+            if is_lot(thing.item):
+                self._use_up_lot(thing, self._lot(thing.item), True)
+            else:
+                self._use_up_unit(thing.item, self._unit(thing.item), state, QUARANTINED)
+        self._record("Destroyed" if state == DESTROYED else "Decommissioned", items, event, {})
 
     # --- watching ---------------------------------------------------------------------------
 
@@ -351,7 +364,7 @@ class Batch(Stockkeeping):
         self,
         event_id: Annotated[str, Text(256)],
         reason: Word = "",
-        corrective_ids: Annotated[list[Word], Size(20)] = [],  # noqa: B006
+        corrective_ids: Annotated[list[Word], Size(20)] | None = None,
     ) -> None:
         """Mark an own earlier event as wrong. Nothing is deleted, and nothing undone."""
         capture = self.captures.get(event_id)
@@ -363,7 +376,8 @@ class Batch(Stockkeeping):
         if mark in self.captures:
             refuse("DUPLICATE_EVENT", "the error was declared before")
         self.captures.put(mark, Capture(self.ctx.organisation, self.ctx.tx_id))
-        self.emit("ErrorDeclared", event_id=event_id, reason=reason, corrective_ids=corrective_ids)
+        corrective = corrective_ids or []
+        self.emit("ErrorDeclared", event_id=event_id, reason=reason, corrective_ids=corrective)
 
     # --- holding ----------------------------------------------------------------------------
 
@@ -375,9 +389,9 @@ class Batch(Stockkeeping):
         self._take_event(event)
         for thing in items:
             if is_lot(thing.item):
-                amount = self._amount(thing)
+                amount = self._amount(thing, self._lot(thing.item))
                 self._take_free(thing.item, amount)
-                self._add_free(thing.item, amount, quarantined=True)
+                self._add(thing.item, amount, True)
             else:
                 unit = self._own_unit(thing.item)
                 unit.state = QUARANTINED
@@ -389,17 +403,17 @@ class Batch(Stockkeeping):
         """Bring own quarantined stock back, unless a hold stands on it."""
         self._take_event(event)
         for thing in items:
-            self._check_not_held(thing.item)
+            self._check_not_held(thing.item, self._made_of(thing.item))
             if is_lot(thing.item):
-                amount = self._amount(thing)
-                self._take_free(thing.item, amount, quarantined=True)
-                self._add_free(thing.item, amount)
+                amount = self._amount(thing, self._lot(thing.item))
+                self._take_quarantined(thing.item, amount)
+                self._add(thing.item, amount)
                 continue
-            unit = self._own_unit(thing.item, None, QUARANTINED)
+            unit = self._own_unit(thing.item, QUARANTINED)
             if unit.state != QUARANTINED:
                 refuse("NOT_QUARANTINED", f"{thing.item} is {unit.state}")
             for inside in self._inside(thing.item, unit):
-                self._check_not_held(inside.item)
+                self._check_not_held(inside.item, self._made_of(inside.item))
             unit.state = RECEIVED
             self.units.put(thing.item, unit)
         self._record("Released", items, event, {})
@@ -438,7 +452,7 @@ class Batch(Stockkeeping):
         record: Lot | Unit | None = self.lots.get(item) if is_lot(item) else self.units.get(item)
         if record is None:
             return None
-        hold = self._hold_on(item)
+        hold = self._hold_on(item, record.made_of)
         found: dict[str, Any] = {"item": item, "record": record, "hold": hold}
         found["expired"] = self._is_expired(record.expiry)
         if is_lot(item):
@@ -453,30 +467,32 @@ class Batch(Stockkeeping):
         """The events of a thing, of what it was packed into while it was, and of all that was
         made of it: oldest first, at most a thousand, and whether these are all.
         """
-        found: dict[tuple[Any, ...], Entry] = {}
+        found: dict[str, Entry] = {}
         waiting = [(item, START, END)]
-        seen = set()
+        seen: dict[str, bool] = {}
         while waiting and len(found) < TRACE_MAX:
             thing, start, end = waiting.pop()
-            if (thing, start) in seen:
+            if f"{thing} {start}" in seen:
                 continue
-            seen.add((thing, start))
+            seen[f"{thing} {start}"] = True
             around = start != START  # the history of a unit around the thing, for a while
-            packed: dict[str, tuple[int, int, int]] = {}
+            packed: dict[str, str] = {}
             for entry in self.history.values(thing):
-                if not start < entry.position < end or len(found) >= TRACE_MAX:
+                at, detail = entry.position, entry.detail
+                if not start < at < end or len(found) >= TRACE_MAX:
                     continue
-                detail = entry.detail
                 if around and "contents" in detail:
                     continue
-                made_here = "inputs" in detail  # behind what it was made of
-                found[(entry.position, made_here, entry.item, entry.event)] = entry
-                waiting.extend((output, START, END) for output in detail.get("outputs", ()))
+                order = 1 if "inputs" in detail else 0  # behind what it was made of
+                found[f"{at} {order} {entry.item} {entry.event}"] = entry
+                for output in detail.get("outputs", []):
+                    waiting.append((output, START, END))
                 if entry.event == "Packed":
-                    packed.setdefault(detail["parent"], entry.position)
+                    packed[detail["parent"]] = packed.get(detail["parent"], at)
                 elif entry.event == "Unpacked" and detail["parent"] in packed:
                     parent = detail["parent"]
-                    waiting.append((parent, packed.pop(parent), entry.position))
-            waiting.extend((parent, since, end) for parent, since in packed.items())
-        rows = [found[key] for key in sorted(found)]
+                    waiting.append((parent, packed.pop(parent), at))
+            for parent, since in packed.items():
+                waiting.append((parent, since, end))
+        rows = [found[place] for place in sorted(found)]
         return {"item": item, "complete": not waiting and len(rows) < TRACE_MAX, "events": rows}

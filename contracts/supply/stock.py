@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 from contracts.sdk import (
@@ -29,12 +28,16 @@ OUTPUTS_MAX: Final = 50  # inputs, and outputs, of one transformation
 DEPTH_MAX: Final = 8  # units within units
 WALK_MAX: Final = 2_000  # contents or ancestors that one call looks at
 EVENT_AHEAD_MAX_MS: Final = 600_000  # how far an event's time may lie ahead of the block's
+AMOUNT_MAX: Final = 1_000_000_000_000_000
 
 COMMISSIONED: Final = "COMMISSIONED"
 PACKED: Final = "PACKED"
 IN_TRANSIT: Final = "IN_TRANSIT"
 RECEIVED: Final = "RECEIVED"
 QUARANTINED: Final = "QUARANTINED"
+DISPENSED: Final = "DISPENSED"
+DECOMMISSIONED: Final = "DECOMMISSIONED"
+DESTROYED: Final = "DESTROYED"
 CONSUMED: Final = "CONSUMED"
 FREE: Final = (COMMISSIONED, RECEIVED)
 
@@ -66,7 +69,7 @@ class Part(Record):
     """A new lot that a split makes."""
 
     lot: LotNumber
-    amount: Annotated[int, Int(1, 10**15)]
+    amount: Annotated[int, Int(1, AMOUNT_MAX)]
 
 
 class Lot(Record):
@@ -153,8 +156,9 @@ class Entry(Record):
     detail: dict[str, Any]
 
     @property
-    def position(self) -> tuple[int, int, int]:
-        return self.height, self.tx_index, self.call_index
+    def position(self) -> str:
+        """Where in the chain it stands, as text whose order is the chain's."""
+        return f"{self.height:020} {self.tx_index:05} {self.call_index:05}"
 
 
 class Stockkeeping(Contract):
@@ -178,11 +182,10 @@ class Stockkeeping(Contract):
                 return 0
             return gs1_date(text, self.ctx.today // 10_000) if len(text) == 6 else iso_date(text)
         except BadValue as error:
-            refuse("BAD_EXPIRY", f"expiry: {error}")
+            refuse("BAD_EXPIRY", f"expiry: {error.message}")
 
-    def _amount(self, thing: Thing, lot: Lot | None = None) -> int:
+    def _amount(self, thing: Thing, lot: Lot) -> int:
         """The amount of a lot that the thing names, in the lot's own unit."""
-        lot = lot or self._lot(thing.item)
         if thing.quantity is None:
             refuse("QUANTITY_REQUIRED", f"{thing.item} is a lot: say how much of it")
         if thing.quantity.unit != lot.unit:
@@ -205,57 +208,83 @@ class Stockkeeping(Contract):
         """The maker of a thing that must exist."""
         return (self._lot(item) if is_lot(item) else self._unit(item)).maker
 
-    def _own_unit(self, item: str, unit: Unit | None = None, *also: str) -> Unit:
-        """A unit that the caller holds, unpacked, and free or in one of the other states.
+    def _own_unit(self, item: str, also: str = "") -> Unit:
+        """A unit that the caller holds, unpacked, and free or in the other state ``also``."""
+        unit = self._unit(item)
+        self._check_own(item, unit, also)
+        return unit
 
-        ``unit`` is its record, where it was read already; so below.
-        """
-        unit = unit or self._unit(item)
+    def _check_own(self, item: str, unit: Unit, also: str = "") -> None:
         self._check_not_packed(item, unit)
         if unit.holder != self.ctx.organisation:
             refuse("NOT_HOLDER", f"{item} is with {unit.holder}")
-        if unit.state not in FREE and unit.state not in also:
+        if unit.state not in FREE and unit.state != also:
             refuse("WRONG_STATE", f"{item} is {unit.state}")
-        return unit
 
     def _check_not_packed(self, item: str, unit: Unit) -> None:
         if unit.parent:
             refuse("PACKED_CHILD", f"{item} is in {unit.parent} and moves only with it")
 
-    def _check_usable(self, item: str) -> Lot | Unit:
-        """The record of a thing that is neither held nor expired."""
-        record = self._lot(item) if is_lot(item) else self._unit(item)
-        self._check_not_held(item, record)
-        if self._is_expired(record.expiry):
-            refuse("EXPIRED", f"{item} expired on {record.expiry}")
-        return record
+    def _usable_lot(self, item: str) -> Lot:
+        """A lot that is neither held nor expired."""
+        lot = self._lot(item)
+        self._check_usable(item, lot.made_of, lot.expiry)
+        return lot
 
-    def _check_not_held(self, item: str, record: Lot | Unit | None = None) -> None:
-        hold = self._hold_on(item, record)
+    def _usable_unit(self, item: str) -> Unit:
+        """A serial or unit that is neither held nor expired."""
+        unit = self._unit(item)
+        self._check_usable(item, unit.made_of, unit.expiry)
+        return unit
+
+    def _check_all_usable(self, contents: list[Content]) -> None:
+        for content in contents:
+            if is_lot(content.item):
+                self._usable_lot(content.item)
+            else:
+                self._usable_unit(content.item)
+
+    def _check_usable(self, item: str, made_of: list[str], expiry: int) -> None:
+        self._check_not_held(item, made_of)
+        if self._is_expired(expiry):
+            refuse("EXPIRED", f"{item} expired on {expiry}")
+
+    def _check_not_held(self, item: str, made_of: list[str]) -> None:
+        hold = self._hold_on(item, made_of)
         if hold is not None:
             refuse("HELD", f"{item} is held by {hold.by}: {hold.reason[:80]}")
 
     def _is_expired(self, expiry: int) -> bool:
         return expiry != 0 and expiry < self.ctx.today
 
-    def _hold_on(self, item: str, record: Lot | Unit | None = None) -> Hold | None:
+    def _hold_on(self, item: str, made_of: list[str]) -> Hold | None:
         """The hold on a thing, its lot, or anything that it was made of."""
-        waiting, seen = [item], {item}
+        hold = self.holds.get(item)
+        if hold is not None or not made_of:
+            return hold
+        origins, seen = list(made_of), {item: True}
         for at in range(WALK_MAX):
-            if at == len(waiting):
+            if at == len(origins):
                 return None
-            hold = self.holds.get(waiting[at])
+            hold = self.holds.get(origins[at])
             if hold is not None:
                 return hold
-            if record is None:
-                kind = self.lots if is_lot(waiting[at]) else self.units
-                record = kind.get(waiting[at])
-            for parent in record.made_of if record else ():
-                if parent not in seen:
-                    seen.add(parent)
-                    waiting.append(parent)
-            record = None
+            for origin in self._made_of(origins[at]):
+                if origin not in seen:
+                    seen[origin] = True
+                    origins.append(origin)
         refuse("LINEAGE_TOO_LARGE", f"{item} was made of more than {WALK_MAX} things")
+
+    def _made_of(self, item: str) -> list[str]:
+        """What a thing was made of; nothing where it is not known."""
+        if is_lot(item):
+            lot = self.lots.get(item)
+            return lot.made_of if lot else []
+        unit = self.units.get(item)
+        return unit.made_of if unit else []
+
+    def _is_held(self, item: str) -> bool:
+        return self._hold_on(item, self._made_of(item)) is not None
 
     def _with_parents(self, item: str) -> list[str]:
         """A unit and what it is in, outwards."""
@@ -315,10 +344,10 @@ class Stockkeeping(Contract):
         elif (lot.unit, lot.expiry) != (unit, expiry):
             refuse("LOT_DIFFERS", f"{thing.item} has unit {lot.unit} and expiry {lot.expiry}")
         else:
-            self._check_not_held(thing.item)
+            self._check_not_held(thing.item, lot.made_of)
         lot.made += amount
         self.lots.put(thing.item, lot)
-        self._add_free(thing.item, amount)
+        self._add(thing.item, amount)
 
     def _make_unit(self, item: str, expiry: int, parents: list[str], lot: str = "") -> None:
         """A new serial or logistic unit at the caller's; ``lot`` is a serial's lot number."""
@@ -332,57 +361,64 @@ class Stockkeeping(Contract):
                 self.lots.put(path, Lot(me, "EA", expiry, 0, 0, []))
             elif known.maker != me or known.expiry != expiry:
                 refuse("LOT_DIFFERS", f"{path} is {known.maker}'s and expires {known.expiry}")
-            self._check_not_held(path)
+            self._check_not_held(path, known.made_of if known else [])
         self.units.put(item, Unit(me, me, path, expiry, parents))
 
-    def _use_up(self, thing: Thing, state: str, *, quarantined_too: bool = False) -> None:
-        """End a unit, or an amount of a lot, that the caller holds."""
-        item = thing.item
-        if not is_lot(item):
-            unit = self._own_unit(item, None, *((QUARANTINED,) if quarantined_too else ()))
-            if unit.contents:
-                refuse("NOT_EMPTY", f"{item} still holds other things")
-            unit.state = state
-            self.units.put(item, unit)
-            return
-        amount = self._amount(thing)
+    def _use_up_unit(self, item: str, unit: Unit, state: str, also: str = "") -> None:
+        """End a serial or unit that the caller holds, free or in the other state ``also``."""
+        self._check_own(item, unit, also)
+        if unit.contents:
+            refuse("NOT_EMPTY", f"{item} still holds other things")
+        unit.state = state
+        self.units.put(item, unit)
+
+    def _use_up_lot(self, thing: Thing, lot: Lot, quarantined_too: bool = False) -> None:
+        """End an amount of a lot that the caller holds."""
+        item, amount = thing.item, self._amount(thing, lot)
         apart = 0
         if quarantined_too:
             stock = self.stock.get((item, self.ctx.organisation))
             apart = min(amount, stock.quarantined) if stock else 0
         if apart:
-            self._take_free(item, apart, quarantined=True)
+            self._take_quarantined(item, apart)
         if amount > apart:
             self._take_free(item, amount - apart)
-        lot = self._lot(item)
         lot.gone += amount
         self.lots.put(item, lot)
 
-    def _take_free(self, item: str, amount: int, *, quarantined: bool = False) -> None:
-        """Take an amount of a lot out of the caller's stock."""
-        key = (item, self.ctx.organisation)
-        stock = self.stock.get(key) or Stock(self.ctx.organisation)
-        there = stock.quarantined if quarantined else stock.free
-        if there < amount:
-            refuse("TOO_LITTLE", f"{there} of {item} there, {amount} wanted")
-        if quarantined:
-            stock.quarantined -= amount
-        else:
-            stock.free -= amount
-        if stock.free or stock.quarantined:
-            self.stock.put(key, stock)
-        else:
-            self.stock.delete(key)
+    def _take_free(self, item: str, amount: int) -> None:
+        """Take an amount of a lot out of the caller's free stock."""
+        stock = self._own_stock(item)
+        if stock.free < amount:
+            refuse("TOO_LITTLE", f"{stock.free} of {item} there, {amount} wanted")
+        stock.free -= amount
+        self._put_stock(item, stock)
 
-    def _add_free(self, item: str, amount: int, *, quarantined: bool = False) -> None:
-        """Put an amount of a lot into the caller's stock."""
-        key = (item, self.ctx.organisation)
-        stock = self.stock.get(key) or Stock(self.ctx.organisation)
-        if quarantined:
+    def _take_quarantined(self, item: str, amount: int) -> None:
+        """Take an amount of a lot out of what the caller has set apart."""
+        stock = self._own_stock(item)
+        if stock.quarantined < amount:
+            refuse("TOO_LITTLE", f"{stock.quarantined} of {item} there, {amount} wanted")
+        stock.quarantined -= amount
+        self._put_stock(item, stock)
+
+    def _add(self, item: str, amount: int, apart: bool = False) -> None:
+        """Put an amount of a lot into the caller's stock, or set it apart there."""
+        stock = self._own_stock(item)
+        if apart:
             stock.quarantined += amount
         else:
             stock.free += amount
-        self.stock.put(key, stock)
+        self._put_stock(item, stock)
+
+    def _own_stock(self, item: str) -> Stock:
+        return self.stock.get((item, self.ctx.organisation)) or Stock(self.ctx.organisation)
+
+    def _put_stock(self, item: str, stock: Stock) -> None:
+        if stock.free or stock.quarantined:
+            self.stock.put((item, stock.holder), stock)
+        else:
+            self.stock.delete((item, stock.holder))
 
     def _take_transit(self, item: str, amount: int, sender: str | None) -> None:
         """Take an amount of a lot off its way to the caller, from one sender or from any."""
@@ -404,10 +440,12 @@ class Stockkeeping(Contract):
     def _loss(self, inputs: list[Thing], outputs: list[Thing]) -> int:
         """What went in and did not come out; 0 where the units are not comparable."""
         ins, outs = amounts(inputs), amounts(outputs)
-        units = {unit for _, unit in [*ins, *outs]}
-        if len(units) != 1 or len(ins) + len(outs) < len(inputs) + len(outputs):
+        both = ins + outs
+        if not both or len(both) < len(inputs) + len(outputs):
             return 0
-        loss = sum(amount for amount, _ in ins) - sum(amount for amount, _ in outs)
+        if any([quantity.unit != both[0].unit for quantity in both]):
+            return 0
+        loss = sum([given.amount for given in ins]) - sum([made.amount for made in outs])
         if loss < 0:
             refuse("NOT_CONSERVED", f"{-loss} more come out than went in")
         return loss
@@ -429,17 +467,17 @@ class Stockkeeping(Contract):
     ) -> None:
         """Write an event into the history of its things, and tell the world."""
         info = event or EventInfo()
-        named = set()
+        named: dict[str, bool] = {}
         for thing in things:
             if thing.item in named:
                 refuse("ITEM_TWICE", f"{thing.item} stands twice in one event")
-            named.add(thing.item)
-            self._enter(name, thing.item, info, detail | said(thing))
+            named[thing.item] = True
+            self._enter(name, thing.item, info, with_amount(detail, thing))
         self.emit(
             name,
             event_id=info.id,
             organisation=self.ctx.organisation,
-            items=[{"item": thing.item} | said(thing) for thing in things],
+            items=[with_amount({"item": thing.item}, thing) for thing in things],
             **detail,
         )
 
@@ -448,7 +486,10 @@ class Stockkeeping(Contract):
         by_lot: dict[str, list[str]] = {}
         for thing in things:
             if lot and is_serial(thing.item):
-                by_lot.setdefault(lot_path(thing.item[3:17], lot), []).append(thing.item)
+                path = lot_path(thing.item[3:17], lot)
+                if path not in by_lot:
+                    by_lot[path] = []
+                by_lot[path].append(thing.item)
         for path, serials in by_lot.items():
             self._enter("Serialised", path, event, {"outputs": serials})
 
@@ -469,7 +510,7 @@ class Stockkeeping(Contract):
             tx_id=ctx.tx_id,
             detail=detail,
         )
-        self.history.put((item, *entry.position), entry)
+        self.history.put((item, ctx.height, ctx.tx_index, ctx.call_index), entry)
 
 
 def is_lot(item: str) -> bool:
@@ -485,18 +526,25 @@ def is_sscc(item: str) -> bool:
     return item.startswith("00/")
 
 
-def said(thing: Thing) -> dict[str, Any]:
-    """The amount that an event names, for its entry."""
+def with_amount(detail: dict[str, Any], thing: Thing) -> dict[str, Any]:
+    """The detail, and the amount that the event names, for an entry or event."""
     if thing.quantity is None:
-        return {}
-    return {"amount": thing.quantity.amount, "unit": thing.quantity.unit}
+        return detail
+    found = dict(detail)
+    found["amount"], found["unit"] = thing.quantity.amount, thing.quantity.unit
+    return found
 
 
-def amounts(things: list[Thing]) -> list[tuple[int, str]]:
-    """(amount, unit) of those things that have one."""
-    return [(t.quantity.amount, t.quantity.unit) for t in things if t.quantity is not None]
+def amounts(things: list[Thing]) -> list[Quantity]:
+    """The quantities of those things that have one."""
+    return [thing.quantity for thing in things if thing.quantity is not None]
 
 
-def limited(values: Iterator[Any]) -> list[Any]:
+def limited(values: Any) -> list[Any]:
     """The first hundred."""
-    return [value for value, _ in zip(values, range(100), strict=False)]
+    found: list[Any] = []
+    for value in values:
+        if len(found) == 100:
+            return found
+        found.append(value)
+    return found
