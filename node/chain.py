@@ -51,9 +51,20 @@ class ContentRefused(HansaError):
     """A content that no honest validator votes for; the code names the broken rule."""
 
 
+class Diverged(LocalFault):
+    """A certified block gives another outcome here. ``outcome`` is the own one, None where a rule
+    is broken here or the parent is another."""
+
+    def __init__(self, message: str, block: Block, outcome: Outcome | None = None) -> None:
+        super().__init__("DIVERGED", message)
+        self.block = block
+        self.outcome = outcome
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What executing one content on the tip gives."""
+    """What executing one content on the tip gives. ``write_sets`` has what each receipt's work
+    wrote, in the receipts' order."""
 
     content: Content
     block: Block
@@ -61,6 +72,7 @@ class Outcome:
     receipts: tuple[Receipt, ...]
     delta: StateDelta
     turns: Turns
+    write_sets: tuple[dict[bytes, bytes | None], ...] = ()
 
     @property
     def header(self) -> Header:
@@ -306,7 +318,15 @@ class Chain:
         sealed = Block(
             header, tuple(tx.raw for tx in bodies), content.evidence, content.last_certificate
         )
-        return Outcome(content, sealed, tuple(bodies), tuple(receipts), delta, turns)
+        return Outcome(
+            content,
+            sealed,
+            tuple(bodies),
+            tuple(receipts),
+            delta,
+            turns,
+            tuple(executor.write_sets),
+        )
 
     async def _prepare(self, changes: dict[bytes, bytes | None]) -> StateDelta:
         """The new state root. A large one takes a thread, whose switch interval is what the event
@@ -332,23 +352,24 @@ class Chain:
         if not rules.is_whole(block):
             raise PeerFault("BLOCK_INVALID", "its parts are not those that its header names")
         if block.header.parent != self.hash:
-            raise LocalFault(
-                "DIVERGED",
+            raise Diverged(
                 f"a quorum certified block {block.height} on a parent that is not this node's:"
                 " its chain is another one",
+                block,
             )
         try:
             bodies = [Transaction.parse(raw) for raw in block.bodies]
             outcome = await self.execute(block.content, bodies, set())
         except (TxRejected, ContentRefused) as error:
-            raise LocalFault(
-                "DIVERGED", f"certified block {block.height} breaks a rule here: {error}"
+            raise Diverged(
+                f"certified block {block.height} breaks a rule here: {error}", block
             ) from None
         if outcome.block.hash != block.hash:
-            raise LocalFault(
-                "DIVERGED",
+            raise Diverged(
                 f"executing certified block {block.height} gave another result on this node:"
                 f" {_differences(block.header, outcome.header)}",
+                block,
+                outcome,
             )
         return outcome
 

@@ -94,6 +94,27 @@ class DurableFile:
             self._handle = None
 
 
+class ReportFolder:
+    """``node.ports.Reports`` as files in a folder, the newest ``files_max`` of them."""
+
+    def __init__(self, folder: Path, files_max: int = 100) -> None:
+        self._folder = folder
+        self._files_max = files_max
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self._folder / name
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            write_durably(path, data)
+            sync_folder(self._folder.parent)
+            found = [one for one in self._folder.iterdir() if not one.name.startswith(".")]
+            found.sort(key=lambda one: (one.stat().st_mtime_ns, one.name))
+            for old in found[: -self._files_max]:
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise io_fault("REPORT_IO", path, error) from None
+
+
 class FolderLock:
     """One process per data folder: a second one would sign with the same key."""
 

@@ -46,6 +46,14 @@ class AppendFile(Protocol):
     def close(self) -> None: ...
 
 
+class Reports(Protocol):
+    """Where a node leaves reports for its operators."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep ``data`` durably under ``name``, and few enough in all: the oldest go. Raises
+        LocalFault DISK_FULL or REPORT_IO."""
+
+
 class Verifier(Protocol):
     """Checks Ed25519 signatures: (public key, tag, message, signature) each."""
 

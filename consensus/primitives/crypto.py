@@ -25,6 +25,7 @@ TAG_PROPOSAL: Final = b"hansa/proposal/1"
 TAG_PREPARE: Final = b"hansa/prepare/1"
 TAG_COMMIT: Final = b"hansa/commit/1"
 TAG_ROUND_CHANGE: Final = b"hansa/round-change/1"
+TAG_OUTCOMES: Final = b"hansa/outcomes/1"
 TAG_GENESIS: Final = b"hansa/genesis/1"
 TAG_GENESIS_ENTRY: Final = b"hansa/genesis-entry/1"
 

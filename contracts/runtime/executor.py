@@ -40,6 +40,8 @@ class BlockExecutor:
         self._overlay = Overlay(state)
         self._block = block
         self._executed = 0
+        self.write_sets: list[dict[bytes, bytes | None]] = []
+        """What each executed transaction wrote, in order: reports of divergence compare it."""
         # Whose key a sender is, for as long as no transaction of the block changes identity.
         self._callers: dict[bytes, Caller] = {}
 
@@ -66,9 +68,11 @@ class BlockExecutor:
             code, detail = "OUT_OF_STEPS", f"steps_max is {body.steps_max}"
         else:
             self._overlay.absorb(overlay)
+            self.write_sets.append(overlay.changes)
             if session.identity_written:
                 self._callers.clear()
             return Receipt(tx.wire_id, OK, "", meter.used, tuple(session.events), results)
+        self.write_sets.append({})
         return Receipt(tx.wire_id, code, detail, meter.used, (), None)
 
     def _who(self, session: Session) -> Caller:

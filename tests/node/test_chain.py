@@ -16,7 +16,7 @@ from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import HansaError, LocalFault, PeerFault
 from consensus.transaction import Transaction
 from contracts.runtime.registry import builtin_registry
-from node.chain import Chain, ContentRefused, parse_bodies
+from node.chain import Chain, ContentRefused, Diverged, parse_bodies
 from node.clock import InlineBlocking
 from node.store import schema
 from node.store.memory import MemoryKV
@@ -216,11 +216,11 @@ async def test_a_certified_block_with_another_outcome_stops_this_node() -> None:
         header = cast(Header, dataclasses.replace(cast(Any, block.header), **changed))
         lying = Block(header, block.bodies, block.evidence, block.last_certificate)
         sealed = SealedBlock(lying, both.ahead.certificate(2, lying.hash))
-        assert await both.code(sealed) == (LocalFault, "DIVERGED")
+        assert await both.code(sealed) == (Diverged, "DIVERGED")
     header = dataclasses.replace(block.header, parent=sha256(b"another chain"))
     lying = Block(header, block.bodies, block.evidence, block.last_certificate)
     sealed = SealedBlock(lying, both.ahead.certificate(2, lying.hash))
-    assert await both.code(sealed) == (LocalFault, "DIVERGED")
+    assert await both.code(sealed) == (Diverged, "DIVERGED")
 
 
 async def test_a_certified_block_that_breaks_a_rule_stops_this_node() -> None:
@@ -229,7 +229,7 @@ async def test_a_certified_block_that_breaks_a_rule_stops_this_node() -> None:
     late = dataclasses.replace(block.header, time_ms=EPOCH_MS + 40_000)
     lying = Block(late, block.bodies, block.evidence, block.last_certificate)
     sealed = SealedBlock(lying, one.certificate(2, lying.hash))
-    assert await both.code(sealed) == (LocalFault, "DIVERGED")
+    assert await both.code(sealed) == (Diverged, "DIVERGED")
 
 
 def test_bodies_of_a_peer() -> None:

@@ -1,0 +1,143 @@
+"""What validators tell each other when their outcomes of one content differ.
+
+An :class:`Outcomes` is one validator's signed list: for each receipt of its own execution, in
+order, the receipt's hash and the digest of what that work wrote. Comparing lists names the
+first transaction on which validators disagree. Its :class:`Detail` then has the receipt and every
+key written; it proves itself by the hashes in the list, so it is not signed.
+
+Nothing here decides anything: lists never enter a block.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Annotated, ClassVar, Final
+
+from consensus.block import CONTENT_TXS_MAX, Header
+from consensus.primitives.codec import (
+    HASH,
+    KEY,
+    SIGNATURE,
+    Blob,
+    Items,
+    Maybe,
+    Nested,
+    Wire,
+    encode,
+)
+from consensus.primitives.crypto import TAG_OUTCOMES, sha256, sign, verify
+from consensus.primitives.tree import KEY_BYTES_MAX
+from consensus.receipt import Receipt
+
+RECEIPTS_MAX: Final = CONTENT_TXS_MAX + 256
+"""Of a block: its transactions', and those of due calls and activations."""
+WRITES_MAX: Final = 32_768
+"""Writes of one transaction that a detail can hold."""
+SHOWN_BYTES_MAX: Final = 256
+"""Values up to this size are shown whole in a detail, larger ones by their hash alone."""
+
+
+@dataclass(frozen=True)
+class Outcomes(Wire):
+    """``receipts[i]`` and ``writes[i]`` are of the same transaction; those of due calls and
+    activations follow the transactions'."""
+
+    bytes_max: ClassVar[int] = 1 << 20
+    items_max: ClassVar[int] = RECEIPTS_MAX
+
+    content_hash: Annotated[bytes, HASH]
+    header: Annotated[Header, Nested(Header)]
+    receipts: Annotated[tuple[bytes, ...], Items(HASH, RECEIPTS_MAX)]
+    writes: Annotated[tuple[bytes, ...], Items(HASH, RECEIPTS_MAX)]
+    sender: Annotated[bytes, KEY]
+    signature: Annotated[bytes, SIGNATURE]
+
+    @property
+    def height(self) -> int:
+        return self.header.height
+
+    @cached_property
+    def block_hash(self) -> bytes:
+        return self.header.digest
+
+    @cached_property
+    def entries(self) -> tuple[tuple[bytes, bytes], ...]:
+        """(receipt hash, digest of the writes) of each."""
+        return tuple(zip(self.receipts, self.writes, strict=True))
+
+    @cached_property
+    def lists_hash(self) -> bytes:
+        """Stands for both lists in what is signed, so that a report needn't hold them."""
+        return sha256(encode([list(self.receipts), list(self.writes)]))
+
+    def signing_bytes(self, chain_id: bytes) -> bytes:
+        return encode([chain_id, self.height, self.content_hash, self.block_hash, self.lists_hash])
+
+    def signed(self, seed: bytes, chain_id: bytes) -> Outcomes:
+        return replace(self, signature=sign(seed, TAG_OUTCOMES, self.signing_bytes(chain_id)))
+
+    def signature_valid(self, chain_id: bytes) -> bool:
+        return verify(self.sender, TAG_OUTCOMES, self.signing_bytes(chain_id), self.signature)
+
+
+@dataclass(frozen=True)
+class Write(Wire):
+    """One key that was written: the new value's hash (None: deleted), and the value if short."""
+
+    key: Annotated[bytes, Blob(KEY_BYTES_MAX, 1)]
+    hash: Annotated[bytes | None, Maybe(HASH)]
+    value: Annotated[bytes | None, Maybe(Blob(SHOWN_BYTES_MAX))]
+
+
+@dataclass(frozen=True)
+class Detail(Wire):
+    """The receipt and the writes, in key order, behind one entry of a list."""
+
+    bytes_max: ClassVar[int] = 14 << 20
+    items_max: ClassVar[int] = WRITES_MAX
+
+    receipt: Annotated[Receipt, Nested(Receipt)]
+    writes: Annotated[tuple[Write, ...], Items(Nested(Write), WRITES_MAX)]
+
+    @property
+    def entry(self) -> tuple[bytes, bytes]:
+        """What stands for this in a list."""
+        return self.receipt.digest, _digest([(one.key, one.hash) for one in self.writes])
+
+    @property
+    def is_true_to_itself(self) -> bool:
+        """Whether the keys ascend and the values shown have the hashes beside them."""
+        keys = [one.key for one in self.writes]
+        return all(one < other for one, other in itertools.pairwise(keys)) and all(
+            one.value is None or (one.hash is not None and sha256(one.value) == one.hash)
+            for one in self.writes
+        )
+
+
+def detail_of(receipt: Receipt, changes: Mapping[bytes, bytes | None]) -> Detail:
+    """The detail of an own execution; ``changes`` maps keys to values, None where deleted."""
+    return Detail(
+        receipt,
+        tuple(
+            Write(
+                key,
+                None if value is None else sha256(value),
+                value if value is not None and len(value) <= SHOWN_BYTES_MAX else None,
+            )
+            for key, value in sorted(changes.items())
+        ),
+    )
+
+
+def writes_digest(changes: Mapping[bytes, bytes | None]) -> bytes:
+    """The digest of what some work wrote."""
+    return _digest(
+        [(key, None if value is None else sha256(value)) for key, value in sorted(changes.items())]
+    )
+
+
+def _digest(pairs: list[tuple[bytes, bytes | None]]) -> bytes:
+    return sha256(encode([list(pair) for pair in pairs]))
