@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "epcis": ("cli.epcis:epcis", "Submit GS1 EPCIS documents."),
     "call": ("cli.call:call", "Call a contract's method in a signed transaction."),
     "query": ("cli.call:query", "Ask a contract."),
+    "contract": ("cli.contract:contract", "Write, check, propose and rehearse contracts."),
+    "governance": ("cli.governance:governance", "Propose and vote: validators, rules, contracts."),
     "tx": ("cli.tx:tx", "Submit transactions, follow and show them."),
     "block": ("cli.block:block", "Show committed blocks."),
     "node": ("cli.node:node", "Prepare and run a node."),

@@ -1,0 +1,359 @@
+"""`hansa contract`: write, check, propose and rehearse contracts; show those of a chain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cli import output
+from cli.call import describe, methods_of, open_client
+from cli.governance import proposal_timing, say_next
+from cli.sending import devnet_option, seed_of, send, timeout_option
+from cli.settings import current, json_option, key_option, node_option
+from consensus.primitives.errors import InputError
+
+if TYPE_CHECKING:
+    from cli.client import Client
+    from cli.sending import CallSpec
+    from contracts.runtime.package import Package
+
+GOVERNANCE: Final = "governance"
+CALLS_BYTES_MAX: Final = 60_000
+"""Arguments of one transaction; below the 64 KiB that a transaction may have in all."""
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,23}")
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def root_option(function: Any) -> Any:
+    """--root"""
+    return click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(),
+        help="The folder that imports between the files start from (default: this one).",
+    )(function)
+
+
+@click.group()
+def contract() -> None:
+    """Write, check, propose and rehearse contracts; show those of a chain.
+
+    FILES are a contract's sources in import order, the one with the Contract class last.
+    """
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+@contract.command()
+@click.argument("name")
+@click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(),
+              help="Where to put the files (default: here).")  # fmt: skip
+@json_option
+def new(name: str, folder: Path) -> None:
+    """Write NAME.py, a small contract that works, and test_NAME.py, its test.
+
+    \b
+    Example:
+      hansa contract new greeter
+    """
+    from cli.scaffold import MODULE, TEST
+    from node.keystore import write_whole
+
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            "NAME_INVALID",
+            f"{name!r} is no contract's name: at most 24 small letters, digits and '_'",
+        )
+    title = "".join(part.capitalize() for part in name.split("_"))
+    module, test = folder / f"{name}.py", folder / f"test_{name}.py"
+    for path in (module, test):
+        if path.exists():
+            raise InputError("FILE_EXISTS", f"{path} is left as it is")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in ((module, MODULE), (test, TEST)):
+        filled = text.replace("NAME", name).replace("TITLE", title)
+        write_whole(path, filled.encode(), mode=0o644)
+    if current().json:
+        output.print_json({"files": [str(module), str(test)]})
+    else:
+        click.echo(f"{module}\n{test}")
+        output.say(f"next: pytest {test}; hansa contract check {module}")
+
+
+# --- checking --------------------------------------------------------------------------------
+
+
+def read_package(files: Sequence[Path], root: Path) -> Package:
+    """The package in the files. Raises InputError CONTRACT_REFUSED and those of reading."""
+    from contracts.runtime.package import FILE_BYTES_MAX, package_of
+    from node.keystore import read_limited
+
+    base = root.resolve()
+    sources: list[tuple[str, str]] = []
+    for file in files:
+        try:
+            path = file.resolve().relative_to(base).as_posix()
+        except ValueError:
+            raise InputError(
+                "CONTRACT_REFUSED", f"{file} is not below {base}: give --root"
+            ) from None
+        raw = read_limited(file, FILE_BYTES_MAX, "contract source")
+        try:
+            sources.append((path, raw.decode("ascii")))
+        except UnicodeDecodeError as error:
+            line = raw[: error.start].count(b"\n") + 1
+            raise InputError(
+                "CONTRACT_REFUSED", f"{path}:{line}: not ASCII; texts may use \\u escapes"
+            ) from None
+    return package_of(sources)
+
+
+@contract.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@root_option
+@json_option
+def check(files: tuple[Path, ...], root: Path) -> None:
+    """Say whether a chain would take the contract in FILES, and every reason why not.
+
+    A line for each finding: file:line:column, the rule, the reason. Exit code 1 if there are any.
+
+    \b
+    Examples:
+      hansa contract check greeter.py
+      hansa contract check trade/terms.py trade/orders.py --json
+    """
+    from contracts.runtime.loader import check as findings_of
+
+    package = read_package(files, root)
+    findings = findings_of(package)
+    if current().json:
+        output.print_json(
+            {
+                "name": package.name,
+                "version": package.version,
+                "digest": package.digest.hex(),
+                "findings": [
+                    {
+                        "file": one.file,
+                        "line": one.line,
+                        "column": one.column,
+                        "rule": one.rule,
+                        "reason": one.reason,
+                    }
+                    for one in findings
+                ],
+            }
+        )
+    else:
+        for one in findings:
+            click.echo(f"{one.file}:{one.line}:{one.column} {one.rule} {one.reason}")
+        if not findings:
+            click.echo(f"{package.name} version {package.version} may run: {package.digest.hex()}")
+    if findings:
+        click.get_current_context().exit(output.REFUSED)
+
+
+# --- what a chain runs -----------------------------------------------------------------------
+
+
+def _manifests(client: Client) -> dict[str, dict[str, Any]]:
+    """name -> version, runtime, files of what the chain runs."""
+    return {one["name"]: one for one in client.query(GOVERNANCE, "packages").value}
+
+
+def _manifest(client: Client, name: str) -> dict[str, Any]:
+    found = _manifests(client)
+    if name not in found:
+        known = ", ".join(sorted(found))
+        raise InputError("UNKNOWN_CONTRACT", f"the chain has no contract {name} (known: {known})")
+    return found[name]
+
+
+@contract.command("list")
+@node_option
+@json_option
+def list_() -> None:
+    """List the contracts that the chain runs.
+
+    \b
+    Example:
+      hansa contract list
+    """
+    with open_client() as client:
+        manifests = _manifests(client)
+        schema = client.contracts()
+    found = [
+        {
+            "name": name,
+            "version": one["version"],
+            "runtime": one["runtime"],
+            "files": len(one["files"]),
+            "text": schema.get(name, {}).get("doc", "").split("\n")[0],
+        }
+        for name, one in sorted(manifests.items())
+    ]
+    if current().json:
+        output.print_json(found)
+    else:
+        headers = ("contract", "version", "runtime", "files", "what it is")
+        click.echo(output.table(headers, [tuple(one.values()) for one in found]))
+
+
+@contract.command()
+@click.argument("name")
+@click.option("--source", is_flag=True, help="Print its source, as every node runs it.")
+@node_option
+@json_option
+def show(name: str, source: bool) -> None:
+    """Show the contract NAME of the chain: its methods and files, or its source.
+
+    \b
+    Examples:
+      hansa contract show batch
+      hansa contract show batch --source
+    """
+    with open_client() as client:
+        manifest = _manifest(client, name)
+        files = [{"path": path, "sha256": digest.hex()} for path, digest in manifest["files"]]
+        texts = _sources(client, manifest) if source else []
+        schema = client.contracts()
+    value = {"name": name, "version": manifest["version"], "runtime": manifest["runtime"]}
+    if current().json:
+        for one, text in zip(files, texts, strict=False):
+            one["text"] = text
+        output.print_json(value | {"files": files, "schema": schema.get(name)})
+    elif source:
+        for one, text in zip(files, texts, strict=True):
+            click.echo(f"# {'-' * 8} {one['path']}\n{text}")
+    else:
+        click.echo(output.fields(value))
+        for kind in ("call", "query"):
+            if methods_of(schema, name, kind):
+                click.echo(f"\n{describe(schema, name, kind)}")
+        click.echo()
+        click.echo(output.table(("file", "SHA-256"), [tuple(one.values()) for one in files]))
+
+
+def _sources(client: Client, manifest: dict[str, Any]) -> list[str]:
+    """The texts of a contract's files. Raises RequestFailed; BadAnswer for another text."""
+    from cli.client import BadAnswer
+    from consensus.primitives.crypto import sha256
+
+    texts = []
+    for path, digest in manifest["files"]:
+        text = client.query(GOVERNANCE, "source", {"hash": digest}).value
+        if type(text) is not str or sha256(text.encode()) != digest:
+            raise BadAnswer("BAD_ANSWER", f"the node has another text of {path} than it names")
+        texts.append(text)
+    return texts
+
+
+# --- proposing -------------------------------------------------------------------------------
+
+
+@contract.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@click.option("--height", type=click.IntRange(0), default=0,
+              help="The block from which on it counts (default: once decided).")  # fmt: skip
+@click.option("--days", type=click.IntRange(1, 365), default=None,
+              help="How long the vote stays open (default: 7).")  # fmt: skip
+@root_option
+@devnet_option
+@timeout_option
+@key_option
+@node_option
+@json_option
+def propose(
+    files: tuple[Path, ...],
+    height: int,
+    days: int | None,
+    root: Path,
+    devnet: bool,
+    folder: Path,
+    timeout_s: int,
+) -> None:
+    """Upload the contract in FILES and propose that the chain runs it.
+
+    The sources go into as many transactions as they need; what the chain has already is not sent
+    again. Then the validators' organisations vote. A contract of that name is replaced: its
+    version must be higher.
+
+    \b
+    Examples:
+      hansa contract propose greeter.py --key admin.key.json
+      hansa contract propose greeter.py --devnet
+    """
+    from contracts.runtime.loader import check as findings_of
+
+    package = read_package(files, root)
+    if found := findings_of(package):
+        first = found[0]
+        raise InputError(
+            "CONTRACT_REFUSED",
+            f"{len(found)} findings, the first: {first.file}:{first.line}:{first.column}"
+            f" {first.reason}; all of them: hansa contract check",
+        )
+    seed = seed_of(devnet, folder)
+    with open_client() as client:
+        groups = _proposal_calls(client, package, proposal_timing(height, days))
+        for number, calls in enumerate(groups, 1):
+            output.say(f"transaction {number} of {len(groups)}: {len(calls)} calls")
+            results = send(client, seed, calls, timeout_s=timeout_s)
+        proposal = results[-1]
+    if current().json:
+        output.print_json(
+            {
+                "proposal": proposal,
+                "name": package.name,
+                "version": package.version,
+                "digest": package.digest.hex(),
+                "transactions": len(groups),
+            }
+        )
+    else:
+        click.echo(f"proposal {proposal}: {package.name} version {package.version}")
+        say_next(proposal, devnet)
+
+
+def _proposal_calls(
+    client: Client, package: Package, timing: dict[str, int]
+) -> list[list[CallSpec]]:
+    """Uploads of what the chain lacks, then the proposal, divided into transactions."""
+    from cli.client import RequestFailed
+    from consensus.primitives.crypto import sha256
+
+    calls: list[tuple[int, CallSpec]] = []
+    names = []
+    for file in package.files:
+        digest = sha256(file.text.encode())
+        names.append([file.path, digest])
+        try:
+            client.query(GOVERNANCE, "source", {"hash": digest})
+        except RequestFailed as error:
+            if not error.code.startswith("UNKNOWN_"):
+                raise
+            calls.append((len(file.text), (GOVERNANCE, "upload", {"text": file.text})))
+    args = {
+        "name": package.name,
+        "version": package.version,
+        "runtime": package.runtime,
+        "files": names,
+        **timing,
+    }
+    size = sum(len(path) + 48 for path, _ in names)
+    calls.append((size, (GOVERNANCE, "propose_contract", args)))
+    groups: list[list[CallSpec]] = []
+    room = 0
+    for size, call in calls:
+        if size > room or not groups:
+            groups.append([])
+            room = CALLS_BYTES_MAX
+        groups[-1].append(call)
+        room -= size
+    return groups
