@@ -1,7 +1,8 @@
 """What a contract author imports."""
 
+from contracts.sdk.commitments import Party, Personal, opens
 from contracts.sdk.contract import Context, Contract, call, genesis, query
-from contracts.sdk.dates import gs1_date, iso_date
+from contracts.sdk.dates import gs1_date, iso_date, iso_time
 from contracts.sdk.errors import BadValue, ContractError, refuse
 from contracts.sdk.fields import (
     Bic,
@@ -9,11 +10,14 @@ from contracts.sdk.fields import (
     Bool,
     Choice,
     Code,
+    ContainerNumber,
+    Currency,
     Date,
     DocumentHash,
     Field,
     Gln,
     Gtin,
+    Iban,
     Int,
     Lei,
     OrganisationId,
@@ -22,8 +26,10 @@ from contracts.sdk.fields import (
     Sscc,
     Text,
     Timestamp,
+    UnLocode,
 )
 from contracts.sdk.gs1 import Item, LotNumber, lot_path
+from contracts.sdk.money import Money
 from contracts.sdk.records import Quantity, Record
 from contracts.sdk.state import Counter, Map
 
@@ -34,21 +40,27 @@ __all__ = [
     "Bool",
     "Choice",
     "Code",
+    "ContainerNumber",
     "Context",
     "Contract",
     "ContractError",
     "Counter",
+    "Currency",
     "Date",
     "DocumentHash",
     "Field",
     "Gln",
     "Gtin",
+    "Iban",
     "Int",
     "Item",
     "Lei",
     "LotNumber",
     "Map",
+    "Money",
     "OrganisationId",
+    "Party",
+    "Personal",
     "PublicKey",
     "Quantity",
     "Record",
@@ -56,11 +68,14 @@ __all__ = [
     "Sscc",
     "Text",
     "Timestamp",
+    "UnLocode",
     "call",
     "genesis",
     "gs1_date",
     "iso_date",
+    "iso_time",
     "lot_path",
+    "opens",
     "query",
     "refuse",
 ]

@@ -1,13 +1,19 @@
-"""Calendar dates as whole numbers YYYYMMDD, without a clock or a time zone."""
+"""Dates as whole numbers YYYYMMDD, moments as milliseconds since 1970 UTC; no clock anywhere."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from contracts.sdk.checks import is_digits
 from contracts.sdk.errors import BadValue
 
 DAY_MS: Final = 86_400_000
+TIME_MS_MAX: Final = 253_402_300_799_999  # the last moment of the year 9999
+_MOMENT: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,3}))?"
+    r"(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
+)
 _MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -74,3 +80,28 @@ def gs1_date(text: str, year_now: int) -> int:
     if not 1 <= month <= 12:
         raise BadValue("there is no such month")
     return checked_date(year, month, day or month_days(year, month))
+
+
+def iso_time(text: str) -> int:
+    """Milliseconds since 1970 of ``2026-01-31T12:00:00Z``, or with ``.123`` or ``+01:00``.
+
+    Raises BadValue, also for moments before 1970 and leap seconds.
+    """
+    found = _MOMENT.fullmatch(text)
+    if found is None:
+        raise BadValue("a time is written YYYY-MM-DDThh:mm:ssZ, or with +hh:mm for Z")
+    days = days_of(iso_date(found[1]))
+    hour, minute, second = int(found[2]), int(found[3]), int(found[4])
+    if hour > 23 or minute > 59 or second > 59:
+        raise BadValue("there is no such time of day")
+    offset = 0
+    if found[6] is not None:
+        offset = int(found[7]) * 60 + int(found[8])
+        if offset > 14 * 60 or int(found[8]) > 59:
+            raise BadValue("an offset lies within 14:00")
+    minutes = hour * 60 + minute - (-offset if found[6] == "-" else offset)
+    fraction = int((found[5] or "0").ljust(3, "0"))
+    time_ms = days * DAY_MS + (minutes * 60 + second) * 1_000 + fraction
+    if not 0 <= time_ms <= TIME_MS_MAX:
+        raise BadValue("times run from 1970 to 9999")
+    return time_ms

@@ -4,28 +4,46 @@ A field checks and normalises a decoded value and describes itself as JSON Schem
 parameters and record fields name theirs by a type hint: ``Annotated[str, Text(20)]``, one of the
 ready names below (``Gtin``, ``Gln``, ...), a plain ``int``, ``str``, ``bool`` or ``bytes``, a
 :class:`~contracts.sdk.records.Record`, ``list[...]`` of any of these, or any of these ``| None``.
+
+Whatever canonical value comes in, a check gives the value's one form or raises BadValue. A
+declaration that makes no sense raises TypeError when the contract is loaded.
 """
 
 from __future__ import annotations
 
-import re
 import types
 import typing
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
+from consensus.primitives.codec import INT_MAX, INT_MIN
 from contracts.sdk import checks
-from contracts.sdk.dates import checked_date, iso_date
-from contracts.sdk.errors import BadValue
+from contracts.sdk.dates import TIME_MS_MAX, checked_date, iso_date, iso_time
+from contracts.sdk.errors import BadValue, ContractError
+from contracts.sdk.patterns import Pattern
 from contracts.sdk.values import plain
 
 INT64_MAX: Final = 2**63 - 1
 ITEMS_MAX: Final = 1024
+TEXT_MAX: Final = 1 << 20
+Visibility = Literal["public", "party", "personal"]
+
+_KINDS: Final = {
+    bool: "true or false",
+    bytes: "bytes",
+    dict: "a map",
+    int: "a whole number",
+    list: "a list",
+    str: "text",
+    type(None): "nothing",
+}
 
 
 class Field:
     """One kind of value."""
+
+    visibility: ClassVar[Visibility] = "public"
 
     def check(self, value: Any) -> Any:
         """The value in its one form. Raises BadValue saying what is wrong."""
@@ -33,6 +51,10 @@ class Field:
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the argument as JSON."""
+        raise NotImplementedError
+
+    def example(self) -> Any:
+        """A canonical value that the field takes."""
         raise NotImplementedError
 
     def store(self, value: Any) -> Any:
@@ -46,20 +68,28 @@ class Field:
     converts = False  # whether store and load do anything
 
 
-def _wrong(expected: str, value: Any) -> BadValue:
-    return BadValue(f"expected {expected}, got {type(value).__name__}")
+def wrong(expected: str, value: Any) -> BadValue:
+    """What to raise for a value of another type."""
+    return BadValue(f"expected {expected}, got {_KINDS.get(type(value), 'something else')}")
+
+
+def _bounds(what: str, low: Any, high: Any, least: int, most: int) -> None:
+    """Refuse bounds that are no whole numbers, out of order or beyond what there is."""
+    if type(low) is not int or type(high) is not int or not least <= low <= high <= most:
+        raise TypeError(f"{what}: bounds are whole numbers in order, from {least} to {most}")
 
 
 class Int(Field):
     """A whole number from ``minimum`` to ``maximum``."""
 
     def __init__(self, minimum: int = -INT64_MAX - 1, maximum: int = INT64_MAX) -> None:
+        _bounds("Int", minimum, maximum, INT_MIN, INT_MAX)
         self.minimum = minimum
         self.maximum = maximum
 
     def check(self, value: Any) -> int:
         if type(value) is not int:
-            raise _wrong("a whole number", value)
+            raise wrong("a whole number", value)
         if not self.minimum <= value <= self.maximum:
             raise BadValue(f"must be from {self.minimum} to {self.maximum}")
         return value
@@ -67,35 +97,44 @@ class Int(Field):
     def schema(self) -> dict[str, Any]:
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
+    def example(self) -> int:
+        return min(max(1, self.minimum), self.maximum)
+
 
 class Bool(Field):
     """True or false."""
 
     def check(self, value: Any) -> bool:
         if type(value) is not bool:
-            raise _wrong("true or false", value)
+            raise wrong("true or false", value)
         return value
 
     def schema(self) -> dict[str, Any]:
         return {"type": "boolean"}
 
+    def example(self) -> bool:
+        return True
+
 
 class Text(Field):
-    """Text of ``minimum`` to ``maximum`` characters; ``pattern`` must match all of it."""
+    """Text of ``minimum`` to ``maximum`` characters; ``pattern`` must match all of it.
+
+    Patterns are of the language of :mod:`contracts.sdk.patterns`.
+    """
 
     def __init__(self, maximum: int, minimum: int = 1, *, pattern: str | None = None) -> None:
+        _bounds("Text", minimum, maximum, 0, TEXT_MAX)
         self.maximum = maximum
         self.minimum = minimum
-        self.pattern = pattern
-        self._match = None if pattern is None else re.compile(pattern, re.ASCII).fullmatch
+        self.pattern = None if pattern is None else Pattern(pattern)
 
     def check(self, value: Any) -> str:
         if type(value) is not str:
-            raise _wrong("text", value)
+            raise wrong("text", value)
         if not self.minimum <= len(value) <= self.maximum:
             raise BadValue(f"must have {self.minimum} to {self.maximum} characters")
-        if self._match is not None and self._match(value) is None:
-            raise BadValue(f"must match {self.pattern}")
+        if self.pattern is not None and self.pattern.matches(value) is None:
+            raise BadValue(f"must match {self.pattern.source}")
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -105,19 +144,26 @@ class Text(Field):
             "maxLength": self.maximum,
         }
         if self.pattern is not None:
-            found["pattern"] = f"^(?:{self.pattern})$"
+            found["pattern"] = f"^(?:{self.pattern.regex})$"
         return found
+
+    def example(self) -> str:
+        if self.pattern is not None:
+            return self.pattern.example(self.minimum)
+        return "text"[: self.maximum].ljust(self.minimum, ".")
 
 
 class Choice(Field):
     """One of the given words."""
 
     def __init__(self, *options: str) -> None:
+        if not options or not {str}.issuperset(map(type, options)):
+            raise TypeError("Choice: the options are words")
         self.options = options
 
     def check(self, value: Any) -> str:
         if type(value) is not str:
-            raise _wrong("text", value)
+            raise wrong("text", value)
         if value not in self.options:
             raise BadValue(f"must be one of {', '.join(self.options)}")
         return value
@@ -125,17 +171,21 @@ class Choice(Field):
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "enum": list(self.options)}
 
+    def example(self) -> str:
+        return self.options[0]
+
 
 class Blob(Field):
     """Bytes, ``minimum`` to ``maximum`` of them."""
 
     def __init__(self, maximum: int, minimum: int = 0) -> None:
+        _bounds("Blob", minimum, maximum, 0, TEXT_MAX)
         self.maximum = maximum
         self.minimum = minimum
 
     def check(self, value: Any) -> bytes:
         if type(value) is not bytes:
-            raise _wrong("bytes", value)
+            raise wrong("bytes", value)
         if not self.minimum <= len(value) <= self.maximum:
             raise BadValue(f"must have {self.minimum} to {self.maximum} bytes")
         return value
@@ -150,31 +200,44 @@ class Blob(Field):
             "bytesMax": self.maximum,
         }
 
+    def example(self) -> bytes:
+        return bytes(range(256))[: max(self.minimum, min(self.maximum, 4))].ljust(self.minimum)
+
 
 class Code(Field):
-    """A code of the trades with its own check; ``normal`` gives its one form."""
+    """A code of the trades with its own check; ``form`` says what one looks like.
+
+    ``normal`` gives its one form where it can be written in several.
+    """
 
     def __init__(
         self,
         what: str,
         valid: Callable[[str], bool],
         maximum: int,
+        form: str,
+        example: str,
         normal: Callable[[str], str] | None = None,
     ) -> None:
         self.what = what
         self.valid = valid
         self.maximum = maximum
+        self.form = form
         self.normal = normal
+        self._example = example
 
     def check(self, value: Any) -> str:
         if type(value) is not str:
-            raise _wrong(f"a {self.what} as text", value)
+            raise wrong(f"a {self.what} as text", value)
         if len(value) > self.maximum or not self.valid(value):
-            raise BadValue(f"not a valid {self.what}")
+            raise BadValue(f"not a valid {self.what}: {self.form}")
         return value if self.normal is None else self.normal(value)
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "format": self.what, "maxLength": self.maximum}
+
+    def example(self) -> str:
+        return self._example
 
 
 class CalendarDate(Field):
@@ -184,11 +247,34 @@ class CalendarDate(Field):
         if type(value) is str:
             return iso_date(value)
         if type(value) is not int:
-            raise _wrong("a date", value)
+            raise wrong("a date", value)
         return checked_date(value // 10_000, value // 100 % 100, value % 100)
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [{"type": "string", "format": "date"}, {"type": "integer"}]}
+
+    def example(self) -> str:
+        return "2030-01-31"
+
+
+class Moment(Field):
+    """A moment: milliseconds since 1970 UTC, or text 2030-01-31T12:00:00Z. Kept as the number."""
+
+    def check(self, value: Any) -> int:
+        if type(value) is str:
+            return iso_time(value)
+        if type(value) is not int:
+            raise wrong("a time", value)
+        if not 0 <= value <= TIME_MS_MAX:
+            raise BadValue("a time is milliseconds since 1970, to the year 9999")
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        number = {"type": "integer", "minimum": 0, "maximum": TIME_MS_MAX}
+        return {"anyOf": [{"type": "string", "format": "date-time"}, number]}
+
+    def example(self) -> str:
+        return "2030-01-31T12:00:00Z"
 
 
 class Data(Field):
@@ -196,12 +282,18 @@ class Data(Field):
 
     def check(self, value: Any) -> dict[str, Any]:
         if type(value) is not dict:
-            raise _wrong("a map", value)
-        copy: dict[str, Any] = plain(value)[0]  # the transaction's own must not change
+            raise wrong("a map", value)
+        try:
+            copy: dict[str, Any] = plain(value)[0]  # the transaction's own must not change
+        except ContractError as error:
+            raise BadValue(error.message) from None
         return copy
 
     def schema(self) -> dict[str, Any]:
         return {"type": "object"}
+
+    def example(self) -> dict[str, Any]:
+        return {}
 
 
 class Maybe(Field):
@@ -217,6 +309,9 @@ class Maybe(Field):
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [self.field.schema(), {"type": "null"}]}
 
+    def example(self) -> Any:
+        return self.field.example()
+
     def store(self, value: Any) -> Any:
         return None if value is None else self.field.store(value)
 
@@ -228,6 +323,7 @@ class Size:
     """How many items a list may have: ``Annotated[list[Gtin], Size(100)]``."""
 
     def __init__(self, maximum: int, minimum: int = 0) -> None:
+        _bounds("Size", minimum, maximum, 0, ITEMS_MAX)
         self.maximum = maximum
         self.minimum = minimum
 
@@ -242,7 +338,7 @@ class Items(Field):
 
     def check(self, value: Any) -> list[Any]:
         if type(value) is not list:
-            raise _wrong("a list", value)
+            raise wrong("a list", value)
         if not self.size.minimum <= len(value) <= self.size.maximum:
             raise BadValue(f"must have {self.size.minimum} to {self.size.maximum} items")
         check = self.field.check
@@ -261,6 +357,9 @@ class Items(Field):
             "minItems": self.size.minimum,
             "maxItems": self.size.maximum,
         }
+
+    def example(self) -> list[Any]:
+        return [self.field.example()] * max(self.size.minimum, min(self.size.maximum, 1))
 
     def store(self, value: Any) -> Any:
         return [self.field.store(item) for item in value]
@@ -311,14 +410,66 @@ def organisation_id_valid(text: str) -> bool:
     return checks.gln_valid(text) or checks.lei_valid(text) or checks.bic_valid(text)
 
 
+def _code(valid: Callable[[str], bool], maximum: int, what: str, form: str, example: str) -> Code:
+    return Code(what, valid, maximum, form, example)
+
+
 # GTINs of all lengths are one number, kept with 14 digits.
-Gtin = Annotated[str, Code("GTIN", checks.gtin_valid, 14, lambda text: text.zfill(14))]
-Gln = Annotated[str, Code("GLN", checks.gln_valid, 13)]
-Sscc = Annotated[str, Code("SSCC", checks.sscc_valid, 18)]
-Lei = Annotated[str, Code("LEI", checks.lei_valid, 20)]
-Bic = Annotated[str, Code("BIC", checks.bic_valid, 11)]
-OrganisationId = Annotated[str, Code("GLN, LEI or BIC", organisation_id_valid, 20)]
+_GTIN: Final = Code(
+    "GTIN",
+    checks.gtin_valid,
+    14,
+    "8, 12, 13 or 14 digits, the last one a check digit",
+    "09521321000018",
+    lambda text: text.zfill(14),
+)
+Gtin = Annotated[str, _GTIN]
+Gln = Annotated[
+    str,
+    _code(checks.gln_valid, 13, "GLN", "13 digits, the last one a check digit", "9521321000018"),
+]
+Sscc = Annotated[
+    str,
+    _code(checks.sscc_valid, 18, "SSCC", "18 digits, the last one a check digit",
+          "106141412345678908"),
+]  # fmt: skip
+Lei = Annotated[
+    str,
+    _code(checks.lei_valid, 20, "LEI", "18 letters and digits and two check digits",
+          "529900T8BM49AURSDO55"),
+]  # fmt: skip
+Bic = Annotated[
+    str,
+    _code(checks.bic_valid, 11, "BIC", "8 or 11 letters and digits with a country at the fifth",
+          "DEUTDEFF"),
+]  # fmt: skip
+Iban = Annotated[
+    str,
+    _code(checks.iban_valid, 34, "IBAN",
+          "country, two check digits and account, in the country's length, without spaces",
+          "NL13RABO0377815500"),
+]  # fmt: skip
+Currency = Annotated[
+    str,
+    _code(
+        checks.currency_valid, 3, "currency", "three letters of ISO 4217 with minor units", "EUR"
+    ),
+]
+UnLocode = Annotated[
+    str,
+    _code(checks.unlocode_valid, 5, "UN/LOCODE", "a country and three of A-Z and 2-9", "NLRTM"),
+]
+ContainerNumber = Annotated[
+    str,
+    _code(checks.container_valid, 11, "container number",
+          "four letters, the fourth U, J or Z, six digits and a check digit", "CSQU3054383"),
+]  # fmt: skip
+OrganisationId = Annotated[
+    str,
+    _code(organisation_id_valid, 20, "GLN, LEI or BIC", "of 13, 20 or 8 and 11 characters",
+          "9521321000018"),
+]  # fmt: skip
 DocumentHash = Annotated[bytes, Blob(32, 32)]
 PublicKey = Annotated[bytes, Blob(32, 32)]
 Date = Annotated[int, CalendarDate()]
-Timestamp = Annotated[int, Int(0)]  # milliseconds since 1970, UTC
+Timestamp = Annotated[int, Moment()]

@@ -20,7 +20,7 @@ from typing import Annotated, Final
 
 from contracts.sdk.checks import gln_valid, gs1_check_digit, gtin_valid, is_digits, sscc_valid
 from contracts.sdk.errors import BadValue
-from contracts.sdk.fields import Code, Field
+from contracts.sdk.fields import Code, Field, wrong
 
 TEXT_MAX: Final = 512
 # GS1's character set 82, for lots and serials.
@@ -220,12 +220,24 @@ class ItemField(Field):
 
     def check(self, value: object) -> str:
         if type(value) is not str:
-            raise BadValue(f"expected a GS1 item as text, got {type(value).__name__}")
+            raise wrong("a GS1 item as text", value)
         return item_path(value)
 
     def schema(self) -> dict[str, object]:
         return {"type": "string", "format": "GS1 item", "maxLength": TEXT_MAX}
 
+    def example(self) -> str:
+        return "01/09521321000018/10/LOT1"
+
 
 Item = Annotated[str, ItemField()]
-LotNumber = Annotated[str, Code("lot", lambda text: bool(text) and _SET_82.issuperset(text), 20)]
+LotNumber = Annotated[
+    str,
+    Code(
+        "lot",
+        lambda text: bool(text) and _SET_82.issuperset(text),
+        20,
+        "1 to 20 characters of GS1's set 82",
+        "LOT1",
+    ),
+]
