@@ -1,126 +1,96 @@
-"""Who is who: organisations, their keys, and what each key may.
+"""Who is who: organisations, their people, their keys, and what each key may.
 
 An **organisation** is named by its GLN, LEI or BIC. The consortium admits it and gives it its trade
 roles; a regulator or the consortium suspends, reinstates or revokes it. Its corporate
-administrators manage its **keys**: one person or machine each, with a label and roles. A key may
-what its own roles say, and a trade role only for as long as its organisation holds it too.
+administrators manage its **users**, who are persons, and its **keys**::
 
-A key belongs to one organisation for ever; once revoked it signs nothing more.
+    organisation  ACTIVE <-> SUSPENDED -> REVOKED        user  ACTIVE -> REVOKED
+    key           ACTIVE -> REVOKED | REPLACED
+
+A key is one person's, or a machine's, and never passes to another (21 CFR 11.100). Its person may
+replace it by a new one, which takes over its roles and attributes. A key may what its own roles
+say, and a trade role only for as long as its organisation holds it too. What ended signs nothing
+more and never comes back.
+
+A regulator reads everything, and may **hold** an organisation or a key: it then does nothing until
+a regulator lifts the hold, whatever else becomes of it meanwhile.
+
+A person's name is personal: here stands its salted commitment. What a person signs electronically
+(21 CFR 11.50) is kept under the hash of the signed record with time and meaning, for good.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from contracts.sdk import (
     Choice,
-    Contract,
-    Map,
+    DocumentHash,
     OrganisationId,
     PublicKey,
-    Record,
     Size,
-    Text,
     call,
     genesis,
     query,
     refuse,
 )
-
-# What an organisation does in trade; given by the consortium.
-TRADE_ROLES: Final = (
-    "manufacturer",
-    "wholesaler",
-    "dispenser",
-    "logistics_operator",
-    "laboratory",
-    "bank",
-    "nbfc",
-    "regulator",
-    "consortium_admin",
+from contracts.system.people import (
+    ACTIVE,
+    ATTRIBUTES_MAX,
+    MEANINGS,
+    REPLACED,
+    REVOKED,
+    SUSPENDED,
+    Attribute,
+    AttributeName,
+    AttributeValue,
+    Key,
+    Label,
+    Name,
+    NewOrganisation,
+    Organisation,
+    PersonName,
+    Reason,
+    Register,
+    Role,
+    Roles,
+    Signature,
+    TradeRoles,
+    User,
+    UserId,
+    first,
+    present_roles,
+    unique,
 )
-# What a person does in an organisation; given by its corporate administrators.
-PERSON_ROLES: Final = (
-    "corporate_admin",
-    "corporate_user",
-    "bank_admin",
-    "bank_officer",
-    "nbfc_admin",
-    "compliance_officer",
-)
-ROLES: Final = TRADE_ROLES + PERSON_ROLES
-
-ACTIVE: Final = "ACTIVE"
-SUSPENDED: Final = "SUSPENDED"
-REVOKED: Final = "REVOKED"
-
-TradeRole = Annotated[str, Choice(*TRADE_ROLES)]
-Role = Annotated[str, Choice(*ROLES)]
-Name = Annotated[str, Text(200)]
-Label = Annotated[str, Text(64)]
 
 
-class Organisation(Record):
-    id: OrganisationId
-    name: Name
-    roles: list[TradeRole]
-    status: str = ACTIVE
-    administrators: int = 1  # keys with corporate_admin that are not revoked
-
-
-class Key(Record):
-    key: PublicKey
-    organisation: OrganisationId
-    label: Label
-    roles: list[Role]
-    status: str = ACTIVE
-
-
-class NewOrganisation(Record):
-    """An organisation with the key of its first corporate administrator."""
-
-    id: OrganisationId
-    name: Name
-    admin_key: PublicKey
-    roles: Annotated[list[TradeRole], Size(len(TRADE_ROLES))]
-
-
-class Identity(Contract):
-    """Organisations, keys and roles."""
+class Identity(Register):
+    """Organisations, users, keys, roles, attributes, holds and electronic signatures."""
 
     name = "identity"
 
-    organisations = Map(Organisation, key=("id",))
-    keys = Map(Key, key=("key",), hashed=("key",))
-    keys_of = Map(bytes, key=("organisation", "key"))
-
     @genesis
     def found(
-        self,
-        organisations: Annotated[list[NewOrganisation], Size(1024)] = [],  # noqa: B006
+        self, organisations: Annotated[list[NewOrganisation], Size(1024)] | None = None
     ) -> None:
         """The consortium's first members."""
-        for new in organisations:
+        for new in organisations or []:
             self._admit(new)
+
+    # --- organisations ----------------------------------------------------------------------
 
     @call(roles=("consortium_admin",))
     def add_organisation(
-        self,
-        id: OrganisationId,
-        name: Name,
-        admin_key: PublicKey,
-        roles: Annotated[list[TradeRole], Size(len(TRADE_ROLES))],
+        self, id: OrganisationId, name: Name, admin_key: PublicKey, roles: TradeRoles
     ) -> None:
         """Admit an organisation with its first administrator's key."""
         self._admit(NewOrganisation(id, name, admin_key, roles))
 
     @call(roles=("consortium_admin",))
-    def set_organisation_roles(
-        self, id: OrganisationId, roles: Annotated[list[TradeRole], Size(len(TRADE_ROLES))]
-    ) -> None:
+    def set_organisation_roles(self, id: OrganisationId, roles: TradeRoles) -> None:
         """Give an organisation these trade roles and no others."""
         organisation = self._organisation(id)
-        organisation.roles = sorted(set(roles))
+        organisation.roles = unique(roles)
         self.organisations.put(id, organisation)
         self.emit("OrganisationRolesSet", organisation=id, roles=organisation.roles)
 
@@ -129,41 +99,137 @@ class Identity(Contract):
         self, id: OrganisationId, status: Annotated[str, Choice(ACTIVE, SUSPENDED, REVOKED)]
     ) -> None:
         """ACTIVE <-> SUSPENDED; REVOKED is for good, and a regulator's alone."""
-        organisation = self._organisation(id)
+        organisation = self._other_organisation(id)
         if organisation.status == REVOKED:
             refuse("ORGANISATION_REVOKED", f"{id} was revoked for good")
         if status == REVOKED:
             self.require("regulator")
-        if id == self.ctx.organisation:
-            refuse("OWN_ORGANISATION", "an organisation does not judge itself")
         organisation.status = status
         self.organisations.put(id, organisation)
         self.emit("OrganisationStatusSet", organisation=id, status=status)
 
+    # --- a regulator's hold -----------------------------------------------------------------
+
+    @call(roles=("regulator",))
+    def hold_organisation(self, id: OrganisationId, reason: Reason) -> None:
+        """Stop another organisation, all its keys with it, until a regulator lifts the hold."""
+        organisation = self._other_organisation(id)
+        if organisation.held_by:
+            refuse("ALREADY_HELD", f"{id} is held by {organisation.held_by}")
+        organisation.held_by = self.ctx.organisation
+        self.organisations.put(id, organisation)
+        self.emit("OrganisationHeld", organisation=id, by=self.ctx.organisation, reason=reason)
+
+    @call(roles=("regulator",))
+    def lift_organisation_hold(self, id: OrganisationId) -> None:
+        """Let a held organisation act again, as far as its status allows."""
+        organisation = self._other_organisation(id)
+        if not organisation.held_by:
+            refuse("NOT_HELD", f"no regulator holds {id}")
+        organisation.held_by = ""
+        self.organisations.put(id, organisation)
+        self.emit("OrganisationHoldLifted", organisation=id, by=self.ctx.organisation)
+
+    @call(roles=("regulator",))
+    def hold_key(self, key: PublicKey, reason: Reason) -> None:
+        """Stop one key of another organisation until a regulator lifts the hold."""
+        record = self._key_of_other(key)
+        if record.held_by:
+            refuse("ALREADY_HELD", f"the key is held by {record.held_by}")
+        record.held_by = self.ctx.organisation
+        self.keys.put(key, record)
+        self.emit("KeyHeld", key=key, by=self.ctx.organisation, reason=reason)
+
+    @call(roles=("regulator",))
+    def lift_key_hold(self, key: PublicKey) -> None:
+        """Let a held key act again, unless it ended."""
+        record = self._key_of_other(key)
+        if not record.held_by:
+            refuse("NOT_HELD", "no regulator holds the key")
+        record.held_by = ""
+        self.keys.put(key, record)
+        self.emit("KeyHoldLifted", key=key, by=self.ctx.organisation)
+
+    # --- people -----------------------------------------------------------------------------
+
+    @call(roles=("corporate_admin",))
+    def add_user(self, id: UserId, name: PersonName) -> None:
+        """Register a person of the caller's organisation, under an id that names nobody."""
+        me = self.ctx.organisation
+        if (me, id) in self.users:
+            refuse("USER_KNOWN", f"{id} is, or was, a user of {me}")
+        self.users.put((me, id), User(me, id, name))
+        self.emit("UserAdded", organisation=me, user=id, name=name)
+
+    @call(roles=("corporate_admin",))
+    def revoke_user(self, id: UserId) -> None:
+        """End a person's part in the caller's organisation: the user and all the user's keys."""
+        user = self._own_user(id)
+        for key in list(self.keys_of.values(user.organisation)):
+            record = self.keys.get(key)
+            if record is not None and record.user == id and record.status == ACTIVE:
+                self._revoke(record)
+        user.status = REVOKED
+        self.users.put((user.organisation, id), user)
+        self.emit("UserRevoked", organisation=user.organisation, user=id)
+
+    # --- keys -------------------------------------------------------------------------------
+
     @call(roles=("corporate_admin",))
     def add_key(
-        self, key: PublicKey, label: Label, roles: Annotated[list[Role], Size(len(ROLES))]
+        self,
+        key: PublicKey,
+        label: Label,
+        roles: Roles,
+        user: UserId | None = None,
+        attributes: Annotated[list[Attribute], Size(ATTRIBUTES_MAX)] | None = None,
     ) -> None:
-        """Let one more key act for the caller's organisation."""
+        """Let one more key act for the caller's organisation: a user's, or a machine's.
+
+        ``label`` is public: it says what the key is for and names no person.
+        """
+        self._check_direct()
         organisation = self._organisation(self.ctx.organisation)
         for role in roles:
             self._may_grant(organisation, role)
-        self._register(organisation, key, label, roles)
+        if user is not None:
+            self._own_user(user)
+        given: dict[str, str] = {}
+        for attribute in attributes or []:
+            given[attribute.name] = attribute.value
+        self._register(organisation, Key(key, organisation.id, label, roles, user or "", given))
         self.organisations.put(organisation.id, organisation)
+
+    @call
+    def rotate_key(self, new: PublicKey, key: PublicKey | None = None) -> None:
+        """Replace a key by a new one of the same person, with its roles and attributes.
+
+        ``key`` is the caller's own, if none is named; another's is for a corporate_admin.
+        """
+        self._check_direct()
+        old = self._own_key(key or self.ctx.caller)
+        if old.key != self.ctx.caller:
+            self.require("corporate_admin")
+        if old.held_by:
+            refuse("KEY_HELD", f"the key is held by {old.held_by}")
+        self._check_unknown(new)
+        old.status = REPLACED
+        old.successor = new
+        self.keys.put(old.key, old)
+        fresh = Key(new, old.organisation, old.label, old.roles, old.user, old.attributes)
+        self.keys.put(new, fresh)
+        self.keys_of.put((old.organisation, new), new)
+        self.emit("KeyRotated", organisation=old.organisation, key=old.key, new=new)
 
     @call(roles=("corporate_admin",))
     def revoke_key(self, key: PublicKey) -> None:
         """End a key of the caller's organisation, for good."""
-        record = self._own_key(key)
-        if "corporate_admin" in record.roles:
-            self._one_administrator_less()
-        record.status = REVOKED
-        self.keys.put(key, record)
-        self.emit("KeyRevoked", organisation=record.organisation, key=key)
+        self._revoke(self._own_key(key))
 
     @call(roles=("corporate_admin",))
     def grant_role(self, key: PublicKey, role: Role) -> None:
         """Give a key of the caller's organisation a role."""
+        self._check_direct()
         record = self._own_key(key)
         organisation = self._organisation(record.organisation)
         self._may_grant(organisation, role)
@@ -188,23 +254,99 @@ class Identity(Contract):
         self.keys.put(key, record)
         self.emit("RoleRevoked", organisation=record.organisation, key=key, role=role)
 
+    @call(roles=("corporate_admin",))
+    def set_attribute(self, key: PublicKey, name: AttributeName, value: AttributeValue) -> None:
+        """Say something of a key of the caller's organisation, such as region = EU."""
+        record = self._own_key(key)
+        record.attributes[name] = value
+        if len(record.attributes) > ATTRIBUTES_MAX:
+            refuse("TOO_MANY_ATTRIBUTES", f"a key has at most {ATTRIBUTES_MAX} attributes")
+        self.keys.put(key, record)
+        self.emit("AttributeSet", organisation=record.organisation, key=key, name=name, value=value)
+
+    @call(roles=("corporate_admin",))
+    def remove_attribute(self, key: PublicKey, name: AttributeName) -> None:
+        """Take an attribute from a key of the caller's organisation."""
+        record = self._own_key(key)
+        if name not in record.attributes:
+            refuse("ATTRIBUTE_NOT_HELD", f"the key does not have the attribute {name}")
+        record.attributes.pop(name)
+        self.keys.put(key, record)
+        self.emit("AttributeRemoved", organisation=record.organisation, key=key, name=name)
+
+    # --- electronic signatures --------------------------------------------------------------
+
+    @call
+    def sign_record(
+        self, record_hash: DocumentHash, meaning: Annotated[str, Choice(*MEANINGS)]
+    ) -> None:
+        """Sign a record as the person whose key this is (21 CFR 11.50, 11.70).
+
+        The signature is bound to the record's hash and is never changed or taken back.
+        """
+        self._check_direct()
+        ctx = self.ctx
+        key = self._own_key(ctx.caller)
+        user = self.users.get((key.organisation, key.user)) if key.user else None
+        if user is None:
+            refuse("NO_PERSON", "the key is a machine's: electronic signatures are persons'")
+        signer = f"{ctx.caller.hex()} {meaning}"
+        if (record_hash, signer) in self.signed:
+            refuse("ALREADY_SIGNED", "the key signed this record with this meaning before")
+        self.signed.put(
+            (record_hash, signer),
+            Signature(
+                record_hash,
+                ctx.caller,
+                key.organisation,
+                key.user,
+                user.name,
+                meaning,
+                ctx.time_ms,
+                ctx.height,
+            ),
+        )
+        self.emit(
+            "RecordSigned",
+            record=record_hash,
+            organisation=key.organisation,
+            user=key.user,
+            meaning=meaning,
+        )
+
+    # --- asking -----------------------------------------------------------------------------
+
     @query
     def caller(self, key: PublicKey) -> dict[str, Any]:
-        """Organisation and present roles of a key that may sign, or a refusal saying why not."""
+        """Organisation, roles and attributes of a key that may sign now, or why it may not."""
         record = self.keys.get(key)
         if record is None:
             refuse("SENDER_UNKNOWN", "the sender's key belongs to no organisation")
         if record.status != ACTIVE:
-            refuse("KEY_REVOKED", "the sender's key was revoked")
+            refuse("KEY_REVOKED", f"the sender's key was {record.status.lower()}")
+        if record.held_by:
+            refuse("KEY_HELD", f"the sender's key is held by {record.held_by}")
         organisation = self._organisation(record.organisation)
         if organisation.status != ACTIVE:
             refuse("ORGANISATION_NOT_ACTIVE", f"{organisation.id} is {organisation.status}")
+        if organisation.held_by:
+            refuse("ORGANISATION_HELD", f"{organisation.id} is held by {organisation.held_by}")
         return {
             "organisation": organisation.id,
-            "roles": [
-                role for role in record.roles if role in PERSON_ROLES or role in organisation.roles
-            ],
+            "roles": present_roles(record, organisation),
+            "attributes": record.attributes,
         }
+
+    @query
+    def may_read(self, key: PublicKey, parties: Annotated[list[OrganisationId], Size(100)]) -> bool:
+        """Whether a key may be shown data of these parties: it is one of them, or a regulator's."""
+        record = self.keys.get(key)
+        if record is None or record.status != ACTIVE or record.held_by:
+            return False
+        organisation = self._organisation(record.organisation)
+        if organisation.status != ACTIVE or organisation.held_by:
+            return False
+        return organisation.id in parties or "regulator" in present_roles(record, organisation)
 
     @query
     def organisation(self, id: OrganisationId) -> Organisation | None:
@@ -213,73 +355,33 @@ class Identity(Contract):
 
     @query
     def is_active(self, id: OrganisationId) -> bool:
-        """Whether there is such an organisation, neither suspended nor revoked."""
+        """Whether there is such an organisation, neither suspended, revoked nor held."""
         found = self.organisations.get(id)
-        return found is not None and found.status == ACTIVE
+        return found is not None and found.status == ACTIVE and not found.held_by
 
     @query
     def organisation_list(self) -> list[Organisation]:
         """The first thousand organisations, by id."""
-        return [found for found, _ in zip(self.organisations.values(), range(1000), strict=False)]
+        return first(self.organisations.values())
+
+    @query
+    def user_list(self, organisation: OrganisationId) -> list[User]:
+        """The first thousand users of an organisation, revoked ones too."""
+        return first(self.users.values(organisation))
 
     @query
     def key(self, key: PublicKey) -> Key | None:
-        """What is known of a key, revoked ones too."""
+        """What is known of a key, ended ones too."""
         return self.keys.get(key)
 
     @query
     def key_list(self, organisation: OrganisationId) -> list[Key]:
-        """The first thousand keys of an organisation, revoked ones too."""
-        keys = zip(self.keys_of.values(organisation), range(1000), strict=False)
-        return [found for key, _ in keys if (found := self.keys.get(key)) is not None]
+        """The first thousand keys of an organisation, ended ones too."""
+        records = [self.keys.get(key) for key in first(self.keys_of.values(organisation))]
+        return [record for record in records if record is not None]
 
-    def _admit(self, new: NewOrganisation) -> None:
-        if new.id in self.organisations:
-            refuse("ORGANISATION_KNOWN", f"{new.id} is registered already")
-        organisation = Organisation(new.id, new.name, sorted(set(new.roles)), administrators=0)
-        self.emit(
-            "OrganisationRegistered",
-            organisation=new.id,
-            name=new.name,
-            roles=organisation.roles,
-        )
-        first_roles = [*organisation.roles, "corporate_admin"]
-        self._register(organisation, new.admin_key, "first administrator", first_roles)
-        self.organisations.put(new.id, organisation)
-
-    def _register(
-        self, organisation: Organisation, key: bytes, label: str, roles: list[str]
-    ) -> None:
-        if key in self.keys:
-            refuse("KEY_KNOWN", "the key is, or was, some organisation's")
-        held = sorted(set(roles))
-        self.keys.put(key, Key(key, organisation.id, label, held))
-        self.keys_of.put((organisation.id, key), key)
-        if "corporate_admin" in held:
-            organisation.administrators += 1
-        self.emit("KeyAdded", organisation=organisation.id, key=key, label=label, roles=held)
-
-    def _organisation(self, id: str) -> Organisation:
-        found = self.organisations.get(id)
-        if found is None:
-            refuse("UNKNOWN_ORGANISATION", f"{id} is not registered")
-        return found
-
-    def _own_key(self, key: bytes) -> Key:
-        found = self.keys.get(key)
-        if found is None or found.organisation != self.ctx.organisation:
-            refuse("NOT_OWN_KEY", "the key is not one of the caller's organisation")
-        if found.status != ACTIVE:
-            refuse("KEY_REVOKED", "the key was revoked")
-        return found
-
-    def _may_grant(self, organisation: Organisation, role: str) -> None:
-        if role not in PERSON_ROLES and role not in organisation.roles:
-            refuse("ROLE_NOT_HELD", f"the organisation does not hold the role {role}")
-
-    def _one_administrator_less(self) -> None:
-        organisation = self._organisation(self.ctx.organisation)
-        if organisation.administrators == 1:
-            refuse("LAST_ADMINISTRATOR", "an organisation keeps at least one administrator")
-        organisation.administrators -= 1
-        self.organisations.put(organisation.id, organisation)
+    @query
+    def signatures(self, record_hash: DocumentHash) -> list[Signature]:
+        """The electronic signatures of a record, the first thousand, oldest first."""
+        found: list[Signature] = first(self.signed.values(record_hash))
+        return sorted(found, key=lambda signature: signature.time)
