@@ -34,7 +34,7 @@ from consensus.receipt import Receipt
 
 RECEIPTS_MAX: Final = CONTENT_TXS_MAX + 256
 """Of a block: its transactions', and those of due calls and activations."""
-WRITES_MAX: Final = 32_768
+WRITES_MAX: Final = 4_096
 """Writes of one transaction that a detail can hold."""
 SHOWN_BYTES_MAX: Final = 256
 """Values up to this size are shown whole in a detail, larger ones by their hash alone."""
@@ -96,7 +96,7 @@ class Write(Wire):
 class Detail(Wire):
     """The receipt and the writes, in key order, behind one entry of a list."""
 
-    bytes_max: ClassVar[int] = 14 << 20
+    bytes_max: ClassVar[int] = 3 << 20
     items_max: ClassVar[int] = WRITES_MAX
 
     receipt: Annotated[Receipt, Nested(Receipt)]

@@ -1,11 +1,13 @@
 """Frames of the chain channel and of requests: one byte for the kind, then canonical data.
 
 Chain channel: STATUS [height, block hash] is a node's tip; BLOCK a sealed block, for one that still
-votes on its height; EVIDENCE of a validator's contradiction.
+votes on its height; EVIDENCE of a validator's contradiction; HELD_OUT wire ids, told by validators
+to those who look on.
 
 Requests: BLOCKS [from, count] -> array of sealed blocks, ascending, fewer than asked when they get
 too long; BODIES [wire ids] -> array of those at hand; SEEN consensus key -> [height, certificate |
-nil], see ``node.recovery``.
+nil], see ``node.recovery``; OUTCOMES [content hash] -> ``consensus.outcomes.Outcomes``; WRITES
+[content hash, index] -> ``Detail``.
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ from consensus.primitives.errors import CodecError, PeerFault
 STATUS: Final = 1
 BLOCK: Final = 2
 EVIDENCE: Final = 3
+HELD_OUT: Final = 4
 
 BLOCKS: Final = 1
 BODIES: Final = 2
 SEEN: Final = 3
+OUTCOMES: Final = 4
+WRITES: Final = 5
 
 REQUEST_BYTES_MAX: Final = 512 << 10
 ANSWER_BYTES: Final = 4 << 20
