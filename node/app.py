@@ -24,14 +24,13 @@ from node.files import DurableFile, FolderLock
 from node.keystore import load_key
 from node.mempool import Mempool
 from node.node import Node, Ports, Voter
-from node.roster import admitted_peers
-from node.service import LocalService
-from node.setup import VOTES
+from node.service import LocalService, not_admitted
+from node.setup import NEXT_KEY, NEXT_VOTES, VOTES
 from node.store.kv import LevelKV
 from node.wal import FILE_NAME
 from node.workers import InlineVerifier, VerifyPool
 from p2p.host import Host, HostConfig
-from p2p.ports import Handler, Network, PeerAddress
+from p2p.ports import Handler, Network
 
 CHAIN: Final = "chain"
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -43,10 +42,11 @@ _log = log.get("app")
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-    """The opened keys of a node."""
+    """The opened keys of a node. ``next_consensus`` takes over when the other one is rotated."""
 
     network: bytes = dataclasses.field(repr=False)
     consensus: bytes | None = dataclasses.field(repr=False)
+    next_consensus: bytes | None = dataclasses.field(repr=False, default=None)
 
 
 def open_keys(config: NodeConfig, passphrase: str) -> Keys:
@@ -54,41 +54,25 @@ def open_keys(config: NodeConfig, passphrase: str) -> Keys:
     network = load_key(config.network_key_path, passphrase)
     if config.node.role != "validator":
         return Keys(network, None)
-    return Keys(network, load_key(config.consensus_key_path, passphrase))
+    consensus = load_key(config.consensus_key_path, passphrase)
+    path = config.folder / NEXT_KEY
+    return Keys(network, consensus, load_key(path, passphrase) if path.exists() else None)
 
 
-def _check_membership(config: NodeConfig, document: GenesisDocument, keys: Keys) -> str:
-    """This node's name in the genesis document. Raises InputError NOT_A_MEMBER."""
-    member = document.node_of(public_key(keys.network))
-    if member is None:
-        raise InputError(
-            "NOT_A_MEMBER",
-            f"the network key {public_key(keys.network).hex()} is not in {config.genesis_path}",
-        )
-    if keys.consensus is not None:
-        votes = {one.network_key: one.consensus_key for one in document.validators}
-        if votes.get(member.network_key) != public_key(keys.consensus):
+def _check_membership(node: Node, keys: Keys) -> None:
+    """Warn of a node that its peers will refuse. Raises InputError NOT_A_MEMBER for one that holds
+    another node's consensus key."""
+    me = public_key(keys.network)
+    if me not in node.roster:
+        _log.warning("this node is not admitted", reason=not_admitted(node.chain.height, me))
+    for seed in filter(None, (keys.consensus, keys.next_consensus)):
+        owner = node.roster.network_key(public_key(seed))
+        if owner not in (None, me):
             raise InputError(
                 "NOT_A_MEMBER",
-                f"{member.name} is no validator with consensus key"
-                f" {public_key(keys.consensus).hex()} in {config.genesis_path}",
+                f"the consensus key {public_key(seed).hex()} is {node.roster.name(owner)}'s, whose"
+                f" network key is {owner.hex()}; this node's is {me.hex()}",
             )
-    return member.name
-
-
-def _peers(config: NodeConfig, document: GenesisDocument, me: bytes) -> tuple[PeerAddress, ...]:
-    """The genesis document's nodes, with the configured addresses in place of theirs."""
-    others = config.network.peers
-    known = admitted_peers(document, me)
-    unknown = sorted(set(others) - {peer.name for peer in known})
-    if unknown:
-        raise InputError(
-            "CONFIG_INVALID", f"network.peers names nodes that nobody admitted: {unknown}"
-        )
-    return tuple(
-        dataclasses.replace(peer, addresses=(others[peer.name],)) if peer.name in others else peer
-        for peer in known
-    )
 
 
 def _check_hello(chain_id: bytes, theirs: bytes) -> str | None:
@@ -106,12 +90,11 @@ def run_node(config: NodeConfig, passphrase: str, *, vote_from: int | None = Non
     log.configure(config.log.level, config.log.format, config.log_path)
     document = GenesisDocument.load(config.genesis_path)
     keys = open_keys(config, passphrase)
-    name = _check_membership(config, document, keys)
     lock = FolderLock(config.folder)
     lock.acquire()
     try:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        trio.run(_run, config, document, keys, name, vote_from)
+        trio.run(_run, config, document, keys, vote_from)
     except BaseExceptionGroup as group:
         raise _expected(group) from group
     finally:
@@ -138,11 +121,10 @@ async def _run(
     config: NodeConfig,
     document: GenesisDocument,
     keys: Keys,
-    name: str,
     vote_from: int | None,
 ) -> None:
     kv = LevelKV(config.folder / CHAIN)
-    votes = DurableFile(config.folder / VOTES / FILE_NAME)
+    votes = [DurableFile(config.folder / one / FILE_NAME) for one in (VOTES, NEXT_VOTES)]
     processes = config.workers.verify_processes
     pool = VerifyPool(processes) if processes else None
     hosts: list[Host] = []
@@ -152,9 +134,10 @@ async def _run(
             HostConfig(
                 keys.network,
                 config.network.listen,
-                _peers(config, document, public_key(keys.network)),
+                (),  # the node admits those that its state names
                 document.chain_id,
                 lambda theirs: _check_hello(document.chain_id, theirs),
+                addresses=config.network.peers,
             ),
             handler,
             random.Random(),
@@ -164,10 +147,15 @@ async def _run(
 
     try:
         ports = Ports(SystemClock(), ThreadBlocking(), pool or InlineVerifier(), kv, join)
-        voter = None if keys.consensus is None else Voter(keys.consensus, votes, vote_from)
+        voters = []
+        if keys.consensus is not None:
+            voters.append(Voter(keys.consensus, votes[0], vote_from))
+        if keys.next_consensus is not None:
+            voters.append(Voter(keys.next_consensus, votes[1]))
         mempool = Mempool(config.mempool.txs_max, config.mempool.bytes_max)
-        node = Node(document, builtin_registry(), ports, voter, mempool)
-        service = LocalService(node, name, config.node.role)
+        node = Node(document, builtin_registry(), ports, voters, mempool)
+        _check_membership(node, keys)
+        service = LocalService(node, public_key(keys.network), config.node.name)
         async with trio.open_nursery() as nursery:
             await nursery.start(_stop_on_signal, nursery.cancel_scope)
             if pool is not None:
@@ -181,16 +169,17 @@ async def _run(
             gc.freeze()
             _log.info(
                 "node up",
-                node=name,
-                role=config.node.role,
+                node=service.name,
+                role=service.role,
                 api=api,
                 peers=hosts[0].listen_address,
                 chain_id=document.chain_id,
                 height=node.chain.height,
             )
-        _log.info("node stopped", node=name, height=node.chain.height)
+        _log.info("node stopped", node=service.name, height=node.chain.height)
     finally:
-        votes.close()
+        for file in votes:
+            file.close()
         kv.close()
 
 

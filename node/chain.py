@@ -35,6 +35,7 @@ from contracts.runtime.registry import Registry
 from genesis.build import NO_PROPOSER, initial_state
 from genesis.document import GenesisDocument
 from node.ports import Blocking, Verifier
+from node.roster import Member
 from node.store.blocks import BlockStore, Operations, Recorded
 from node.store.kv import KV
 from node.store.state import StateDelta, StateStore
@@ -73,6 +74,7 @@ class Outcome:
     delta: StateDelta
     turns: Turns
     write_sets: tuple[dict[bytes, bytes | None], ...] = ()
+    system_changed: bool = False
 
     @property
     def header(self) -> Header:
@@ -93,6 +95,7 @@ class Chain:
         """Raises LocalFault for foreign or damaged data (STORE_...) or differing contracts."""
         self.chain_id = document.chain_id
         self.params: Params = document.params
+        self.members: tuple[Member, ...] = members_of(document)
         self.registry = registry
         self.state = StateStore(kv)
         self.blocks = BlockStore(kv)
@@ -404,6 +407,18 @@ class Chain:
             if valid_until >= now:
                 return
             del self._recent[tx_id]
+
+
+def members_of(document: GenesisDocument) -> tuple[Member, ...]:
+    """The nodes of the genesis document."""
+    validators = tuple(
+        Member(v.network_key, v.name, v.organisation, "validator", v.addresses, v.consensus_key)
+        for v in document.validators
+    )
+    peers = tuple(
+        Member(p.network_key, p.name, p.organisation, p.kind, p.addresses) for p in document.peers
+    )
+    return validators + peers
 
 
 def _differences(theirs: Header, ours: Header) -> str:

@@ -114,7 +114,9 @@ class Engine:
         self._mempool = mempool
         self._ended = ended
         self._bodies = bodies
+        self._signers: dict[bytes, Signer] = {}
         self._signer: Signer | None = None
+        """The one whose key is a validator's in the height being decided."""
         self._proposer: Proposer | None = None
         self._network = network
         self._roster = roster
@@ -132,15 +134,16 @@ class Engine:
         self._evidence: dict[tuple[bytes, int], Evidence] = {}
         self._answered_ms: dict[bytes, int] = {}
         self._committed_ms = clock.mono_ms()
-        self.memory_lost = trio.Event()
-        """Set while this validator has no vote log that it can trust."""
-        self.memory_lost.set()
+        self._lost: dict[bytes, trio.Event] = {}
 
     # --- what other tasks call ---------------------------------------------------------------
 
     async def vote_received(self, vote: Vote, peer: bytes) -> None:
         """A vote from a validator's link. Waits when the inbox is full, which slows that peer."""
-        if self._roster.validators.get(peer) != vote.sender:
+        node = self._roster.network_key(vote.sender)
+        if node is None and vote.height != self._chain.height + 1:
+            return  # the validators of other heights may be others
+        if node != peer:
             raise PeerFault("NOT_ITS_VOTE", "a vote that is not of the node that sent it")
         await self._send.send(_Vote(vote, peer))
 
@@ -204,17 +207,20 @@ class Engine:
         return self._chain.height >= max(votes.floor, votes.height - 1)
 
     def become_validator(self, signer: Signer) -> None:
-        """Vote with this signer, above its log's floor."""
-        self._signer = signer
-        self._proposer = Proposer(self._chain, self._mempool, self._clock, signer.key)
-        self.memory_lost = trio.Event()
+        """Vote with this signer where its key is a validator's, above its log's floor."""
+        self._signers[signer.key] = signer
+        self._lost[signer.key] = trio.Event()
         self._local.append(self._next_height())
         self.poke()
 
-    def _stop_voting(self) -> None:
-        self._signer = None
-        self._proposer = None
-        self.memory_lost.set()
+    async def memory_lost(self, key: bytes) -> None:
+        """Returns when there is no vote log (any more) that can be trusted for this key."""
+        if key in self._lost:
+            await self._lost[key].wait()
+
+    def _stop_voting(self, signer: Signer) -> None:
+        del self._signers[signer.key]
+        self._lost[signer.key].set()
         self._local.clear()  # what the core was about to be told belongs to the forgetful voter
         self._local.append(self._next_height())
 
@@ -245,9 +251,18 @@ class Engine:
     def _next_height(self) -> Input:
         height = self._chain.height + 1
         me, own = None, OwnVotes()
+        self._choose_signer()
         if self._signer is not None and self.voting:
             me, own = self._signer.key, self._signer.log.own_votes(height)
         return self._chain.next_height(me, own)
+
+    def _choose_signer(self) -> None:
+        """The own key that is a validator's in the next block: it changes when it is rotated."""
+        self._signer = self._proposer = None
+        for key, signer in self._signers.items():
+            if key in self._chain.validators:
+                self._signer = signer
+                self._proposer = Proposer(self._chain, self._mempool, self._clock, key)
 
     async def _handle(self, item: _Item) -> None:
         if isinstance(item, _Vote):
@@ -407,7 +422,7 @@ class Engine:
         ):
             what = f"{kind.__name__} at height {height}, round {round_}"
             _log.error("a peer shows an own vote that the vote log lacks; voting stops", vote=what)
-            self._stop_voting()
+            self._stop_voting(self._signer)
 
     # --- executing ---------------------------------------------------------------------------
 
@@ -514,6 +529,8 @@ class Engine:
             self._evidence.pop((one.sender, one.kind), None)
         if self._signer is not None:
             self._signer.log.decided(outcome.header.height)
+        if outcome.system_changed:
+            self.follow_system()
         self._measure(outcome, certificate, now - started, now)
         self._bus.committed(self._chain.height)
         announcement = self.status_frame()
@@ -522,6 +539,15 @@ class Engine:
         self._local.clear()
         self._local.append(self._next_height())
         self.poke()
+
+    def follow_system(self) -> None:
+        """Go by the nodes, validators and limits that the state names now."""
+        chain = self._chain
+        self._roster.update(chain.members, chain.validators)
+        self._network.admit(self._roster.peers())
+        limits = chain.params
+        for entry in self._mempool.remove_unfit(limits.tx_bytes_max, limits.tx_steps_max):
+            self._ended.add(entry.tx.tx_id, "TX_LIMITS", "the limits were lowered meanwhile")
 
     def _measure(self, outcome: Outcome, certificate: Certificate, store_ms: int, now: int) -> None:
         metrics = self._metrics

@@ -121,6 +121,17 @@ class Mempool:
                 expired.append(entry)
         return expired
 
+    def remove_unfit(self, bytes_max: int, steps_max: int) -> list[Pooled]:
+        """Take out what lowered limits keep out of every later block."""
+        unfit = [
+            entry
+            for entry in self._pool.values()
+            if entry.size > bytes_max or entry.tx.body.steps_max > steps_max
+        ]
+        for entry in unfit:
+            self._remove(entry)
+        return unfit
+
     def reap(
         self, *, time_ms: int, window_ms: int, txs_max: int, bytes_max: int, steps_max: int
     ) -> list[Pooled]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -71,20 +71,23 @@ class Node:
         document: GenesisDocument,
         registry: Registry,
         ports: Ports,
-        voter: Voter | None = None,
+        voters: Sequence[Voter] = (),
         mempool: Mempool | None = None,
     ) -> None:
-        """Opens the store. Raises LocalFault for a disk or data that can't be worked with."""
+        """Opens the store. Raises LocalFault for a disk or data that can't be worked with.
+
+        ``voters`` are two while a key is rotated: the one that is a validator's votes.
+        """
         self.document = document
         self.metrics = Metrics()
-        self.roster = Roster.of(document)
+        self.roster = Roster()
         self.chain = Chain(document, registry, ports.kv, ports.blocking, ports.verifier)
         self.mempool = Mempool() if mempool is None else mempool
         self.admission = Admission(self.chain, self.mempool, ports.clock, ports.verifier)
         self.bus = Bus(self.chain.height)
         self.network = ports.network(self)
         self._ports = ports
-        self._voter = voter
+        self._voters = tuple(voters)
         self.bodies = Bodies(self.mempool, self.network, self.roster, ports.clock)
         self.engine = Engine(
             self.chain,
@@ -100,27 +103,25 @@ class Node:
         self.sync = Sync(self.chain, self.engine, self.network, self.roster, ports.clock)
         self.gossip = Gossip(self.network, self, ports.clock.mono_ms)
         self.metrics.height.set(self.chain.height)
+        self.engine.follow_system()
 
     # --- running -----------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Runs until cancelled. Raises LocalFault (in an exception group) when it must stop."""
         async with trio.open_nursery() as nursery:
-            signer = self._open_signer()
-            if signer is not None:
-                self.engine.become_validator(signer)
+            for voter in self._voters:
+                signer = self._open_signer(voter)
+                if signer is not None:
+                    self.engine.become_validator(signer)
+                vote_from = voter.vote_from if signer is None else None
+                nursery.start_soon(self._recover_when_needed, voter, vote_from)
             nursery.start_soon(self.engine.run)
             nursery.start_soon(self.sync.run)
             nursery.start_soon(self._spread)
-            if self._voter is not None:
-                vote_from = self._voter.vote_from if signer is None else None
-                nursery.start_soon(self._recover_when_needed, self._voter, vote_from)
 
-    def _open_signer(self) -> Signer | None:
+    def _open_signer(self, voter: Voter) -> Signer | None:
         """The signer on an intact vote log; None if there is none (any more)."""
-        voter = self._voter
-        if voter is None:
-            return None
         key = public_key(voter.seed)
         try:
             votes = VoteLog(voter.votes, key, self.chain.chain_id)
@@ -156,7 +157,7 @@ class Node:
         """Rule 9, each time that voting has stopped for want of a trusted log."""
         key = public_key(voter.seed)
         while True:
-            await self.engine.memory_lost.wait()
+            await self.engine.memory_lost(key)
             if vote_from is not None:
                 votes = self._new_log(voter, vote_from)
                 vote_from = None  # said of this loss, not of a later one

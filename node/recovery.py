@@ -89,6 +89,8 @@ class Recovery:
         return None
 
     def _checked(self, raw: bytes) -> int:
+        """The height of an answer. Raises PeerFault, and HansaError NOT_READY for one that this
+        node can judge only when it has caught up."""
         try:
             height, shown = decode(raw[1:], bytes_max=ANSWER_BYTES_MAX)
             if type(height) is not int:
@@ -100,7 +102,18 @@ class Recovery:
             raise PeerFault("MESSAGE_MALFORMED", f"answer to SEEN: {error}") from None
         if certificate.height != height - 1:
             raise PeerFault("CERTIFICATE_INVALID", "not the certificate of the height before")
-        validators = self._chain.validators
-        quorum = validators.thresholds(self._chain.params.fault_model).quorum
-        certificate.check(self._chain.chain_id, validators, quorum)
+        self._check_final(certificate)
         return height
+
+    def _check_final(self, certificate: Certificate) -> None:
+        """By the validators of its own height: the chain's own block, or the next one."""
+        chain = self._chain
+        if certificate.height > chain.height + 1:
+            raise HansaError("NOT_READY", "an answer beyond the blocks that this node has")
+        if certificate.height <= chain.height:
+            block = chain.blocks.block(certificate.height)
+            if block is None or block.hash != certificate.block_hash:
+                raise PeerFault("CERTIFICATE_INVALID", "a certificate of no block of this chain")
+            return
+        quorum = chain.validators.thresholds(chain.params.fault_model).quorum
+        certificate.check(chain.chain_id, chain.validators, quorum)

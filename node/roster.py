@@ -1,44 +1,68 @@
-"""Who is who among the admitted nodes: network keys, consensus keys, names."""
+"""Who is who among the admitted nodes: network keys, consensus keys, names.
+
+It follows the state: :meth:`Roster.update` is called at every block that changed it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from genesis.document import GenesisDocument
+from consensus.validators import ValidatorSet
 from p2p.ports import Network, PeerAddress
 
 
 @dataclass(frozen=True)
+class Member:
+    """An admitted node. ``consensus_key`` is empty for one that never votes."""
+
+    network_key: bytes
+    name: str
+    organisation: str
+    kind: str
+    addresses: tuple[str, ...]
+    consensus_key: bytes = b""
+
+
 class Roster:
-    """``validators``: network key -> consensus key; ``names``: network key -> node's name."""
+    """``validators``: network key -> consensus key of those that vote in the next block."""
 
-    validators: dict[bytes, bytes]
-    names: dict[bytes, str]
+    def __init__(self) -> None:
+        self.validators: dict[bytes, bytes] = {}
+        self._members: dict[bytes, Member] = {}
+        # Consensus keys that were replaced stay: their late votes are still their node's.
+        self._nodes: dict[bytes, bytes] = {}
 
-    @classmethod
-    def of(cls, document: GenesisDocument) -> Roster:
-        validators = {one.network_key: one.consensus_key for one in document.validators}
-        names = {one.network_key: one.name for one in document.validators}
-        names |= {one.network_key: one.name for one in document.peers}
-        return cls(validators, names)
+    def update(self, members: Iterable[Member], validators: ValidatorSet) -> None:
+        """The nodes that are admitted now, and who of them votes."""
+        self._members = {one.network_key: one for one in members}
+        self._nodes = {key: node for key, node in self._nodes.items() if node in self._members}
+        self._nodes |= {
+            one.consensus_key: one.network_key
+            for one in self._members.values()
+            if one.consensus_key
+        }
+        self.validators = {
+            self._nodes[key]: key for key in validators.index_of if key in self._nodes
+        }
+
+    def __contains__(self, network_key: object) -> bool:
+        return network_key in self._members
 
     def name(self, network_key: bytes) -> str:
-        return self.names.get(network_key, network_key.hex()[:12])
+        found = self._members.get(network_key)
+        return network_key.hex()[:12] if found is None else found.name
 
     def network_key(self, consensus_key: bytes) -> bytes | None:
-        """The network key of a validator."""
-        for network, consensus in self.validators.items():
-            if consensus == consensus_key:
-                return network
-        return None
+        """Whose votes these are, also with a key that was replaced lately."""
+        return self._nodes.get(consensus_key)
 
     def connected_validators(self, network: Network) -> list[bytes]:
         """Network keys of the validators that can be sent to now, in a fixed order."""
         return [key for key in network.connected() if key in self.validators]
 
-
-def admitted_peers(document: GenesisDocument, me: bytes) -> tuple[PeerAddress, ...]:
-    """Every other node of the genesis document."""
-    nodes = [(one.network_key, one.name, one.addresses) for one in document.validators]
-    nodes += [(one.network_key, one.name, one.addresses) for one in document.peers]
-    return tuple(PeerAddress(*node) for node in nodes if node[0] != me)
+    def peers(self) -> list[PeerAddress]:
+        """Everybody admitted, this node too."""
+        return [
+            PeerAddress(one.network_key, one.name, one.addresses) for one in self._members.values()
+        ]

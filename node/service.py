@@ -33,15 +33,37 @@ def _version() -> str:
         return "unknown"
 
 
+def not_admitted(height: int, network_key: bytes) -> str:
+    """Why no peer speaks with a node, and what to do about it."""
+    return (
+        f"not admitted at height {height}: peers refuse the network key {network_key.hex()} until"
+        " the validators' organisations admit it by vote (hansa governance add-node)"
+    )
+
+
 class LocalService:
     """Answers from this node's own chain and mempool."""
 
-    def __init__(self, node: Node, name: str, role: str) -> None:
+    def __init__(self, node: Node, network_key: bytes, name: str) -> None:
+        """``name`` is used for as long as the state has none for this node."""
         self._node = node
         self._chain = node.chain
+        self._network_key = network_key
         self._name = name
-        self._role = role
         self._reading = trio.Lock()
+
+    @property
+    def name(self) -> str:
+        """The name that it was admitted under."""
+        roster = self._node.roster
+        if self._network_key in roster or not self._name:
+            return roster.name(self._network_key)
+        return self._name
+
+    @property
+    def role(self) -> str:
+        """ "validator" when it has a vote in the next block, else "full"."""
+        return "validator" if self._network_key in self._node.roster.validators else "full"
 
     # --- transactions ------------------------------------------------------------------------
 
@@ -193,8 +215,8 @@ class LocalService:
     def status(self) -> dict[str, Any]:
         node, chain = self._node, self._chain
         return {
-            "name": self._name,
-            "role": self._role,
+            "name": self.name,
+            "role": self.role,
             "version": _version(),
             "network": node.document.name,
             "chain_id": chain.chain_id.hex(),
@@ -222,13 +244,18 @@ class LocalService:
         behind = node.sync.highest - self._chain.height
         if behind > READY_BEHIND_MAX:
             return False, f"catching up: {behind} blocks behind"
+        if self._network_key not in node.roster:
+            return False, not_admitted(self._chain.height, self._network_key)
         connected = len(node.roster.connected_validators(node.network))
         limits = self._chain.validators.thresholds(self._chain.params.fault_model)
-        needed = limits.quorum - 1 if self._role == "validator" else limits.honest_witness
+        needed = limits.quorum - 1 if self.role == "validator" else limits.honest_witness
         if connected < needed:
             return False, f"connected to {connected} validators where {needed} are needed"
-        if self._role == "validator" and not node.engine.voting:
-            return False, "this validator does not vote: its vote log was lost; see the log"
+        if self.role == "validator" and not node.engine.voting:
+            return (
+                False,
+                "this validator does not vote: its key or vote log is missing; see the log",
+            )
         return True, ""
 
     def metrics_text(self) -> bytes:

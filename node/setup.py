@@ -1,6 +1,9 @@
 """Making a node's data folder: its keys, its vote log, its configuration file.
 
 config.toml  genesis.json  keys/network.key.json  keys/consensus.key.json  votes/
+
+While a validator's consensus key is rotated there are two, each with its own vote log:
+keys/consensus-next.key.json and votes-next/.
 """
 
 from __future__ import annotations
@@ -19,17 +22,21 @@ GENESIS: Final = Path("genesis.json")
 NETWORK_KEY: Final = Path("keys/network.key.json")
 CONSENSUS_KEY: Final = Path("keys/consensus.key.json")
 VOTES: Final = Path("votes")
+NEXT_KEY: Final = Path("keys/consensus-next.key.json")
+NEXT_VOTES: Final = Path("votes-next")
 
 
 def make_validator_key(
-    folder: Path, passphrase: str, *, name: str, cost: Cost | None = None
+    folder: Path, passphrase: str, *, name: str, cost: Cost | None = None, successor: bool = False
 ) -> tuple[Path, KeyInfo]:
-    """A consensus key and its vote log, together, below a data folder.
+    """A consensus key and its vote log, together, below a data folder: the first, or the
+    ``successor`` of the one that is there.
 
     A key must never sign without the log of what it has signed, so neither is made where one of
     them stands already. Raises InputError FILE_EXISTS, VOTE_LOG_EXISTS.
     """
-    path, votes = folder / CONSENSUS_KEY, folder / VOTES
+    path = folder / (NEXT_KEY if successor else CONSENSUS_KEY)
+    votes = folder / (NEXT_VOTES if successor else VOTES)
     if path.exists():
         raise InputError("FILE_EXISTS", f"{path} exists already and is left as it is")
     if votes.exists() and any(votes.iterdir()):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
 import pytest
+import structlog
 
 from cli.network import Network
 from cli.sample_trade import load_sample_trade
 from consensus.params import Params
 from consensus.primitives.errors import InputError, LocalFault, PeerFault
-from node.app import Keys, _check_hello, _check_membership, _expected, _peers, open_keys, run_node
+from contracts.runtime.registry import builtin_registry
+from node.app import Keys, _check_hello, _check_membership, _expected, open_keys, run_node
+from node.clock import InlineBlocking, SystemClock
 from node.config import NodeConfig, load
 from node.keystore import read_passphrase
+from node.node import Node, Ports
+from node.store.memory import MemoryKV
+from node.workers import InlineVerifier
+from p2p.virtual import VirtualNetwork
 from tests.node.support import code_of
 
 
@@ -44,33 +52,38 @@ def test_keys_open_with_the_passphrase_only(network: Network) -> None:
     assert code_of(open_keys, config, "wrong") == "WRONG_PASSPHRASE"
 
 
-def test_a_node_must_be_named_in_the_genesis_document(network: Network) -> None:
-    document = network.document()
-    first = config_of(network, "node1")
-    keys = open_keys(first, passphrase(network))
-    assert _check_membership(first, document, keys) == "node1"
-    stranger = Keys(bytes(32), None)
-    assert code_of(_check_membership, first, document, stranger) == "NOT_A_MEMBER"
+def a_node(network: Network) -> Node:
+    ports = Ports(
+        SystemClock(),
+        InlineBlocking(),
+        InlineVerifier(),
+        MemoryKV(),
+        lambda handler: VirtualNetwork(random.Random(1)).add(bytes(32), handler),
+    )
+    return Node(network.document(), builtin_registry(), ports)
+
+
+async def test_one_that_nobody_admitted_may_start_but_not_with_another_s_key(
+    network: Network,
+) -> None:
+    """The chain may admit it later: the genesis document doesn't settle that."""
+    node = a_node(network)
+    keys = open_keys(config_of(network, "node1"), passphrase(network))
     other = open_keys(config_of(network, "node2"), passphrase(network))
-    mixed = Keys(keys.network, other.consensus)
-    assert code_of(_check_membership, first, document, mixed) == "NOT_A_MEMBER"
     full = open_keys(config_of(network, "node5"), passphrase(network))
-    usurper = Keys(full.network, keys.consensus)
-    assert code_of(_check_membership, first, document, usurper) == "NOT_A_MEMBER"
-
-
-def test_configured_addresses_replace_those_of_the_document(network: Network) -> None:
-    document = network.document()
-    config = config_of(network, "node1")
-    me = document.validators[0].network_key
-    moved = config.network.model_copy(update={"peers": {"node2": "moved.example:1"}})
-    config = config.model_copy(update={"network": moved})
-    found = {peer.name: peer.addresses for peer in _peers(config, document, me)}
-    assert set(found) == {"node2", "node3", "node4", "node5"}
-    assert found["node2"] == ("moved.example:1",)
-    wrong = config.network.model_copy(update={"peers": {"nobody": "moved.example:1"}})
-    config = config.model_copy(update={"network": wrong})
-    assert code_of(_peers, config, document, me) == "CONFIG_INVALID"
+    with structlog.testing.capture_logs() as logs:
+        _check_membership(node, keys)
+        _check_membership(node, full)
+    assert not logs
+    with structlog.testing.capture_logs() as logs:
+        _check_membership(node, Keys(bytes(32), bytes(32)))
+    assert "add-node" in logs[0]["reason"]
+    for mixed in (
+        Keys(keys.network, other.consensus),
+        Keys(keys.network, keys.consensus, other.consensus),
+        Keys(full.network, keys.consensus),
+    ):
+        assert code_of(_check_membership, node, mixed) == "NOT_A_MEMBER"
 
 
 def test_another_genesis_is_named_to_the_peer() -> None:

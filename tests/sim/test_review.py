@@ -199,7 +199,7 @@ def test_a_stream_through_old_blocks_lets_others_run() -> None:
         await world.reach(12, ["v0"])
         node = world.node("v0")
         node.chain.blocks._newest.clear()
-        service = LocalService(node, "v0", "validator")
+        service = LocalService(node, world.machines["v0"].network_key, "v0")
         read: list[int] = []
         recorded = service._recorded
 

@@ -170,16 +170,16 @@ class World:
         """Boot a machine on the disks it has."""
         assert self.nursery is not None
         machine = self.machines[name]
-        voter = None
+        voters = []
         if machine.validator:
             seed = seed_of(f"{name} consensus")
-            voter = Voter(seed, machine.votes, vote_from)
+            voters = [Voter(seed, machine.votes, vote_from)]
 
         def join(handler: Handler) -> Network:
             return self.network.add(machine.network_key, handler, name)
 
         ports = Ports(machine.clock, InlineBlocking(), InlineVerifier(), machine.kv, join)
-        machine.node = Node(self.document, self.registry, ports, voter, mempool)
+        machine.node = Node(self.document, self.registry, ports, voters, mempool)
         machine.stopped = trio.Event()
         machine.scope = trio.CancelScope()
         machine.failure = None
