@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,12 +160,25 @@ def check(files: tuple[Path, ...], root: Path) -> None:
         click.get_current_context().exit(output.REFUSED)
 
 
+def require_accepted(package: Package) -> None:
+    """Raises InputError CONTRACT_REFUSED with the first finding."""
+    from contracts.runtime.loader import check as findings_of
+
+    if found := findings_of(package):
+        first = found[0]
+        raise InputError(
+            "CONTRACT_REFUSED",
+            f"{len(found)} findings, the first: {first.file}:{first.line}:{first.column}"
+            f" {first.reason}; all of them: hansa contract check",
+        )
+
+
 # --- what a chain runs -----------------------------------------------------------------------
 
 
 def _manifests(client: Client) -> dict[str, dict[str, Any]]:
     """name -> version, runtime, files of what the chain runs."""
-    return {one["name"]: one for one in client.query(GOVERNANCE, "packages").value}
+    return {one["name"]: one for one in client.query(GOVERNANCE, "package_list").value}
 
 
 def _manifest(client: Client, name: str) -> dict[str, Any]:
@@ -289,16 +303,8 @@ def propose(
       hansa contract propose greeter.py --key admin.key.json
       hansa contract propose greeter.py --devnet
     """
-    from contracts.runtime.loader import check as findings_of
-
     package = read_package(files, root)
-    if found := findings_of(package):
-        first = found[0]
-        raise InputError(
-            "CONTRACT_REFUSED",
-            f"{len(found)} findings, the first: {first.file}:{first.line}:{first.column}"
-            f" {first.reason}; all of them: hansa contract check",
-        )
+    require_accepted(package)
     seed = seed_of(devnet, folder)
     with open_client() as client:
         groups = _proposal_calls(client, package, proposal_timing(height, days))
@@ -325,19 +331,12 @@ def _proposal_calls(
     client: Client, package: Package, timing: dict[str, int]
 ) -> list[list[CallSpec]]:
     """Uploads of what the chain lacks, then the proposal, divided into transactions."""
-    from cli.client import RequestFailed
-    from consensus.primitives.crypto import sha256
-
     calls: list[tuple[int, CallSpec]] = []
     names = []
     for file in package.files:
-        digest = sha256(file.text.encode())
-        names.append([file.path, digest])
-        try:
-            client.query(GOVERNANCE, "source", {"hash": digest})
-        except RequestFailed as error:
-            if not error.code.startswith("UNKNOWN_"):
-                raise
+        digest = file.sha256
+        names.append({"path": file.path, "hash": digest})
+        if client.query(GOVERNANCE, "source", {"hash": digest}).value is None:
             calls.append((len(file.text), (GOVERNANCE, "upload", {"text": file.text})))
     args = {
         "name": package.name,
@@ -346,7 +345,7 @@ def _proposal_calls(
         "files": names,
         **timing,
     }
-    size = sum(len(path) + 48 for path, _ in names)
+    size = sum(len(file.path) + 64 for file in package.files)
     calls.append((size, (GOVERNANCE, "propose_contract", args)))
     groups: list[list[CallSpec]] = []
     room = 0
@@ -357,3 +356,53 @@ def _proposal_calls(
         groups[-1].append(call)
         room -= size
     return groups
+
+
+# --- rehearsing ------------------------------------------------------------------------------
+
+
+@contract.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@click.option("--blocks", type=click.IntRange(0, 1_000_000), default=100, show_default=True,
+              help="How many of the newest blocks run with both versions.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False),
+              help="Take the blocks from a stopped node's data folder instead.")  # fmt: skip
+@root_option
+@node_option
+@json_option
+def rehearse(files: tuple[Path, ...], blocks: int, data: Path | None, root: Path) -> None:
+    """Run the contract in FILES beside the one in force, and say what would have been otherwise.
+
+    This process fetches the chain's blocks from a node and replays them in memory, each checked
+    against its header and certificate. The newest run with the new code too, after its migration;
+    transactions, written keys and costs are compared. The node is not burdened beyond reading.
+    Memory: the chain's newest state and what those blocks write; time: about that of a node that
+    catches up.
+
+    Exit code 0 if nothing but steps would differ, 1 if something would or the migration fails.
+
+    \b
+    Examples:
+      hansa contract rehearse greeter.py
+      hansa contract rehearse greeter.py --blocks 1000 --json
+      hansa contract rehearse greeter.py --data build/devnet/node5
+    """
+    from cli.rehearsal import BlockSource, FolderBlocks, NodeBlocks, as_json, as_text
+    from cli.rehearsal import rehearse as run
+
+    package = read_package(files, root)
+    require_accepted(package)
+    with contextlib.ExitStack() as stack:
+        source: BlockSource
+        if data is None:
+            source = NodeBlocks(stack.enter_context(open_client()))
+        else:
+            source = FolderBlocks(data)
+            stack.callback(source.close)
+        report = run(package, source, blocks, output.say)
+    if current().json:
+        output.print_json(as_json(report))
+    else:
+        click.echo(as_text(report))
+    if report.differs:
+        click.get_current_context().exit(output.REFUSED)

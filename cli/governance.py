@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 GOVERNANCE: Final = "governance"
 DAY_MS: Final = 86_400_000
-OPEN: Final = "open"
+OPEN: Final = "OPEN"
 
 
 class KeyHex(click.ParamType[bytes]):
@@ -114,15 +114,13 @@ def _proposal(client: Client, proposal: int) -> dict[str, Any]:
 # --- looking ---------------------------------------------------------------------------------
 
 
-def _show(method: str, empty: str) -> None:
+def _show(method: str) -> None:
     """A query without arguments that answers a list of records."""
     with open_client() as client:
         found = client.query(GOVERNANCE, method).value
     rows = data_to_json(found)
     if current().json:
         output.print_json(rows)
-    elif not rows:
-        click.echo(empty)
     else:
         shown = [_readable(one) for one in rows]
         headers = list(shown[0])
@@ -150,7 +148,7 @@ def validators() -> None:
     Example:
       hansa governance validators
     """
-    _show("validators", "none")
+    _show("validator_list")
 
 
 @governance.command()
@@ -163,7 +161,7 @@ def nodes() -> None:
     Example:
       hansa governance nodes
     """
-    _show("nodes", "none")
+    _show("node_list")
 
 
 @governance.command()
@@ -177,7 +175,7 @@ def params() -> None:
       hansa governance params
     """
     with open_client() as client:
-        found = client.query(GOVERNANCE, "params").value
+        found = client.query(GOVERNANCE, "params_now").value
     if current().json:
         output.print_json(found)
     else:
@@ -185,17 +183,19 @@ def params() -> None:
 
 
 @governance.command()
+@click.option("--last", type=click.IntRange(1, 1000), default=100, show_default=True,
+              help="How many.")  # fmt: skip
 @node_option
 @json_option
-def proposals() -> None:
-    """The proposals, the newest last.
+def proposals(last: int) -> None:
+    """The newest proposals, the newest last.
 
     \b
     Example:
       hansa governance proposals
     """
     with open_client() as client:
-        found = client.query(GOVERNANCE, "proposals").value
+        found = client.query(GOVERNANCE, "proposal_list", {"last": last}).value
     if current().json:
         output.print_json(data_to_json(found))
     elif not found:
@@ -232,9 +232,9 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
         "what": found["kind"],
         "about": found["summary"],
         "status": found["status"],
-        "yes": found["yes"],
+        "yes": f"{found['yes']} of {found['quorum']}",
         "no": found["no"],
-        "from block": found["height"] or None,
+        "from block": found["in_force"] or found["height"] or None,
         "open until (UTC)": output.when(found["expires_ms"]),
     }
 

@@ -4,7 +4,8 @@ A block of Python whose first line is ``# file: PATH`` becomes that file. In a b
 line after ``$ `` is a command of one shell session (a trailing backslash continues it), the lines
 below it are what it prints on standard output. There ``..`` stands for the rest of a word and a
 line ``...`` for any lines; a command with nothing below it may print anything. A last line
-``(exit code N)`` is its exit code, else 0.
+``(exit code N)`` is its exit code, else 0. A block ``diff`` that begins with ``--- PATH`` changes a
+file: each part between lines of ``@@`` stands there once as it was.
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What the reader changes in a file: texts as they were and as they become."""
+
+    path: str
+    parts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Command:
     """A command that the reader runs; ``shown`` is what the page says that it prints."""
 
@@ -38,15 +47,30 @@ class Command:
     exit_code: int
 
 
-def steps(page: str) -> Iterator[SourceFile | Command]:
+def steps(page: str) -> Iterator[SourceFile | Change | Command]:
     """What a reader of the page does, in order."""
     for block in _BLOCK.finditer(page):
         language, text = block.groups()
         first = text.split("\n", 1)[0]
         if language == "python" and first.startswith("# file: "):
             yield SourceFile(first.removeprefix("# file: ").strip(), text)
+        elif language == "diff":
+            yield _change(first.removeprefix("--- ").strip(), text.splitlines()[1:])
         elif language == "console":
             yield from _commands(text, page[: block.start()].count("\n") + 2)
+
+
+def _change(path: str, lines: list[str]) -> Change:
+    parts: list[tuple[list[str], list[str]]] = [([], [])]
+    for line in lines:
+        mark, rest = line[:1], line[1:]
+        if mark == "@":
+            parts.append(([], []))
+        if mark in ("-", " ", ""):
+            parts[-1][0].append(rest)
+        if mark in ("+", " ", ""):
+            parts[-1][1].append(rest)
+    return Change(path, tuple(("\n".join(old), "\n".join(new)) for old, new in parts if old))
 
 
 def _commands(text: str, first_line: int) -> Iterator[Command]:
@@ -93,6 +117,14 @@ class Reader:
         path = self.folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file.text)
+
+    def change(self, change: Change) -> None:
+        path = self.folder / change.path
+        text = path.read_text()
+        for old, new in change.parts:
+            assert text.count(old) == 1, f"{change.path} has not just once:\n{old}"
+            text = text.replace(old, new)
+        path.write_text(text)
 
     def run(self, command: Command, timeout_s: float = 180) -> subprocess.CompletedProcess[str]:
         session = self._variables

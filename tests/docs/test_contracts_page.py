@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.network import Network
-from tests.docs.page import Command, Reader, SourceFile, clean_environment, fits, steps
+from tests.docs.page import Change, Command, Reader, SourceFile, clean_environment, fits, steps
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "contracts.md"
@@ -39,6 +39,9 @@ def test_the_page_does_what_it_says(reader: Reader) -> None:
         if isinstance(step, SourceFile):
             reader.write(step)
             continue
+        if isinstance(step, Change):
+            reader.change(step)
+            continue
         done = reader.run(step)
         where = f"docs/contracts.md:{step.line}: {step.text}\n{done.stdout}{done.stderr[-3000:]}"
         assert done.returncode == step.exit_code, f"exit code {done.returncode}: {where}"
@@ -51,12 +54,14 @@ def test_the_page_does_what_it_says(reader: Reader) -> None:
 def test_a_page_is_read_as_people_read_it() -> None:
     page = (
         "# T\n```python\n# file: a/b.py\nx = 1\n```\ntext\n```python\nno = 'file'\n```\n"
+        "```diff\n--- a/b.py\n-x = 1\n+x = 2\n@@\n y\n\n-z\n```\n"
         "```console\n$ one \\\n  more\n$ two\nprints a..\n...\nend\n(exit code 1)\n```\n"
     )
     assert list(steps(page)) == [
         SourceFile("a/b.py", "# file: a/b.py\nx = 1\n"),
-        Command(11, "one \\\n  more", (), 0),
-        Command(13, "two", ("prints a..", "...", "end"), 1),
+        Change("a/b.py", (("x = 1", "x = 2"), ("y\n\nz", "y\n"))),
+        Command(20, "one \\\n  more", (), 0),
+        Command(22, "two", ("prints a..", "...", "end"), 1),
     ]
 
 
