@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from cli import output
 from cli.settings import current, json_option, key_option, node_option
 from consensus.primitives.codec import data_to_json
+from consensus.primitives.errors import InputError
 
 if TYPE_CHECKING:
     from cli.client import Client, Outcome
@@ -84,12 +86,27 @@ def methods_of(schema: dict[str, Any], contract: str, kind: str) -> dict[str, An
     return {name: method for name, method in methods.items() if method["kind"] == kind}
 
 
-def _pick(client: Client, contract: str | None, method: str | None, kind: str) -> bool:
-    """Whether a method was named; else the choices are printed. Raises InputError."""
-    if contract is not None and method is not None:
+def _pick(
+    client: Client,
+    contract: str | None,
+    method: str | None,
+    kind: str,
+    asks_help: bool,
+) -> bool:
+    """Whether a method is to be run; else what there is to choose is printed. Raises InputError."""
+    if contract is not None and method is not None and not asks_help:
         return True
     schema = client.contracts()
-    if contract is not None:
+    if contract is not None and method is not None:
+        from cli.arguments import method_schema
+        from cli.method_help import method_help
+
+        declared = method_schema(schema, contract, method, kind)
+        if current().json:
+            output.print_json(declared)
+        else:
+            click.echo(method_help(contract, method, declared, _own_options()))
+    elif contract is not None:
         if current().json:
             output.print_json(methods_of(schema, contract, kind))
         else:
@@ -103,40 +120,88 @@ def _pick(client: Client, contract: str | None, method: str | None, kind: str) -
     return False
 
 
-@click.command()
+def _wants_general_help(contract: str | None, asks_help: bool) -> bool:
+    """Print the command's own help, if it is that what is asked. Raises click's NoSuchOption."""
+    ctx = click.get_current_context()
+    if contract is not None and contract.startswith("-"):
+        raise click.NoSuchOption(contract, ctx=ctx)
+    if asks_help and contract is None:
+        click.echo(ctx.get_help())
+        return True
+    return False
+
+
+def _own_options() -> frozenset[str]:
+    """The names of the running command's own options, without their dashes."""
+    params = click.get_current_context().command.params
+    return frozenset(name.lstrip("-") for one in params for name in one.opts)
+
+
+# Options that the command does not know are a method's arguments.
+_UNKNOWN_TOO: Final = {"ignore_unknown_options": True}
+_HELP = click.option(
+    "-h", "--help", "asks_help", is_flag=True,
+    help="Show this message; behind CONTRACT METHOD, what the method takes.",
+)  # fmt: skip
+_WORDS = click.argument(
+    "words", nargs=-1, metavar="[NAME=VALUE | --NAME VALUE]...", type=click.UNPROCESSED
+)
+
+
+@click.command(add_help_option=False, context_settings=_UNKNOWN_TOO)
 @click.argument("contract", required=False)
 @click.argument("method", required=False)
-@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+@_WORDS
+@_HELP
 @click.option("--timeout", "timeout_s", type=click.IntRange(1, 600), default=60, show_default=True,
               help="Seconds to wait for it to be committed.")  # fmt: skip
+@click.option("--openings", "folder", envvar="HANSA_OPENINGS",
+              type=click.Path(path_type=Path, file_okay=False),
+              help="Where to keep what opens commitments (default: beside the key).")  # fmt: skip
 @key_option
 @node_option
 @json_option
 def call(
-    contract: str | None, method: str | None, arguments: tuple[str, ...], timeout_s: int
+    contract: str | None,
+    method: str | None,
+    words: tuple[str, ...],
+    asks_help: bool,
+    timeout_s: int,
+    folder: Path | None,
 ) -> None:
     """Call METHOD of CONTRACT in a transaction signed with --key, and wait for its block.
 
     Without METHOD, list the contract's methods and the shape of their arguments; without CONTRACT,
-    the contracts. Lists and objects are given as JSON, bytes as hex.
+    the contracts; with METHOD and --help, tell of the method. Lists and objects are given as JSON,
+    bytes as hex. Of party and personal arguments only a commitment leaves this machine: what opens
+    it is kept in a file.
 
     \b
     Examples:
       hansa call batch
+      hansa call batch commission --help
       hansa call identity add_key key=a1b2... label=shop 'roles=["corporate_user"]' --key me.json
-      hansa call batch commission expiry=2030-01-31 \\
+      hansa call batch commission --expiry 2030-01-31 \\
         'items=[{"item": "01/09521321000018/10/A1", "quantity": {"amount": 5, "unit": "EA"}}]'
     """
     from cli.arguments import parse_arguments
     from cli.client import TimedOut, make_transaction
+    from cli.openings import keep_openings, openings_folder
 
+    if _wants_general_help(contract, asks_help):
+        return
     with open_client() as client:
-        if not _pick(client, contract, method, "call"):
+        if not _pick(client, contract, method, "call", asks_help):
             return
         assert contract is not None and method is not None
-        args = parse_arguments(client.contracts(), contract, method, "call", arguments)
+        parsed = parse_arguments(client.contracts(), contract, method, "call", words)
         seed = current().signing_seed()
-        tx = make_transaction(seed, chain_id_of(client), [(contract, method, args)])
+        tx = make_transaction(seed, chain_id_of(client), [(contract, method, parsed.args)])
+        if parsed.openings:
+            # Before it is sent: a commitment that nobody can open is worth nothing.
+            place = folder or openings_folder(current().key)
+            file = keep_openings(place, tx.tx_id, contract, method, parsed.openings)
+            output.say(f"what opens the commitments is in {file}")
         try:
             (outcome,) = client.submit_and_wait([tx], timeout_s=timeout_s)
         except TimedOut:
@@ -148,28 +213,41 @@ def call(
         show_outcome(outcome, result)
 
 
-@click.command()
+@click.command(add_help_option=False, context_settings=_UNKNOWN_TOO)
 @click.argument("contract", required=False)
 @click.argument("method", required=False)
-@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+@_WORDS
+@_HELP
 @node_option
 @json_option
-def query(contract: str | None, method: str | None, arguments: tuple[str, ...]) -> None:
+def query(
+    contract: str | None, method: str | None, words: tuple[str, ...], asks_help: bool
+) -> None:
     """Ask METHOD of CONTRACT, on the node's newest committed state.
 
     \b
     Examples:
       hansa query batch
+      hansa query batch trace --help
       hansa query identity organisation id=4012345000009
     """
     from cli.arguments import parse_arguments
 
+    if _wants_general_help(contract, asks_help):
+        return
     with open_client() as client:
-        if not _pick(client, contract, method, "query"):
+        if not _pick(client, contract, method, "query", asks_help):
             return
         assert contract is not None and method is not None
-        args = parse_arguments(client.contracts(), contract, method, "query", arguments)
-        answer = client.query(contract, method, args)
+        parsed = parse_arguments(client.contracts(), contract, method, "query", words)
+        if parsed.openings:
+            # With a new salt it would be another commitment than any on chain.
+            raise InputError(
+                "BAD_ARGUMENT",
+                f"{contract}.{method}: {parsed.openings[0].argument}: a query takes the commitment "
+                'itself: {"commitment": "hex"}',
+            )
+        answer = client.query(contract, method, parsed.args)
     value = data_to_json(answer.value)
     if current().json:
         output.print_json({"height": answer.height, "result": value})

@@ -79,6 +79,10 @@ def _bounds(what: str, low: Any, high: Any, least: int, most: int) -> None:
         raise TypeError(f"{what}: bounds are whole numbers in order, from {least} to {most}")
 
 
+def _span(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
+
+
 class Int(Field):
     """A whole number from ``minimum`` to ``maximum``."""
 
@@ -132,7 +136,7 @@ class Text(Field):
         if type(value) is not str:
             raise wrong("text", value)
         if not self.minimum <= len(value) <= self.maximum:
-            raise BadValue(f"must have {self.minimum} to {self.maximum} characters")
+            raise BadValue(f"must have {_span(self.minimum, self.maximum)} characters")
         if self.pattern is not None and self.pattern.matches(value) is None:
             raise BadValue(f"must match {self.pattern.source}")
         return value
@@ -144,7 +148,7 @@ class Text(Field):
             "maxLength": self.maximum,
         }
         if self.pattern is not None:
-            found["pattern"] = f"^(?:{self.pattern.regex})$"
+            found["pattern"] = f"^(?:{self.pattern.published})$"
         return found
 
     def example(self) -> str:
@@ -187,7 +191,7 @@ class Blob(Field):
         if type(value) is not bytes:
             raise wrong("bytes", value)
         if not self.minimum <= len(value) <= self.maximum:
-            raise BadValue(f"must have {self.minimum} to {self.maximum} bytes")
+            raise BadValue(f"must have {_span(self.minimum, self.maximum)} bytes")
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -340,7 +344,7 @@ class Items(Field):
         if type(value) is not list:
             raise wrong("a list", value)
         if not self.size.minimum <= len(value) <= self.size.maximum:
-            raise BadValue(f"must have {self.size.minimum} to {self.size.maximum} items")
+            raise BadValue(f"must have {_span(self.size.minimum, self.size.maximum)} items")
         check = self.field.check
         found = []
         for index, item in enumerate(value):

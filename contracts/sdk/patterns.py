@@ -90,6 +90,11 @@ class Pattern:
             raise BadPattern(f"written out, a pattern has {PATTERN_LENGTH_MAX} characters at most")
         self.matches: Callable[[str], object] = re.compile(self.regex, re.ASCII).fullmatch
 
+    @property
+    def published(self) -> str:
+        """What schemas say: the source, or written out where others read it otherwise."""
+        return self.regex if "." in self.source or "[^" in self.source else self.source
+
     def example(self, minimum: int = 0) -> str:
         """A text that matches, of ``minimum`` characters where the pattern has so long ones."""
         text = ""
