@@ -54,8 +54,9 @@ def _conditions(declared: Mapping[str, Any]) -> Iterator[str]:
         yield f"a key with the attribute {name} = {value}"
     own = declared.get("own")
     if own:
-        record, argument, field = own
-        yield f"the organisation that is {field} of {record}[{argument}]"
+        record, key, field = own
+        arguments = key if isinstance(key, str) else ", ".join(key)
+        yield f"the organisation that is {field} of {record}[{arguments}]"
     if declared.get("contracts"):
         yield f"only the contracts {', '.join(declared['contracts'])}"
 

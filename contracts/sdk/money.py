@@ -7,11 +7,13 @@ from typing import Annotated, Any, Final
 
 from contracts.sdk.codes import MINOR_UNITS
 from contracts.sdk.errors import BadValue, refuse
-from contracts.sdk.fields import Currency, Field, Int
+from contracts.sdk.fields import Currency, Field, Int, field_of
 from contracts.sdk.records import Record, RecordField
 
 MINOR_MAX: Final = 10**18
 
+_MINOR: Final = Int(0, MINOR_MAX)
+_CURRENCY: Final = field_of(Currency)
 _AMOUNT: Final = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,4}))? ?([A-Z]{3})")
 
 
@@ -28,12 +30,14 @@ class MoneyField(RecordField):
 class Money(Record):
     """An amount in minor units: 1250 and EUR is 12.50 euros, 1250 and JPY is 1250 yen."""
 
-    minor: Annotated[int, Int(0, MINOR_MAX)]
+    minor: Annotated[int, _MINOR]
     currency: Currency
 
     @classmethod
     def as_field(cls) -> Field:
         return MoneyField(cls)
+
+    __hansa_field__ = as_field
 
     @property
     def digits(self) -> int:
@@ -65,8 +69,7 @@ def _parts(money: object) -> tuple[int, str]:
     """Minor units and currency. Raises BadValue: contract code may have put anything there."""
     if type(money) is not Money:
         raise BadValue("expected money")
-    fields = Money.fields()
-    return fields["minor"].check(money.minor), fields["currency"].check(money.currency)
+    return _MINOR.check(money.minor), _CURRENCY.check(money.currency)
 
 
 def _same_currency(one: object, other: object) -> tuple[int, int, str]:
