@@ -10,10 +10,10 @@ Nothing here decides anything: lists never enter a block.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise, zip_longest
 from typing import Annotated, ClassVar, Final
 
 from consensus.block import CONTENT_TXS_MAX, Header
@@ -38,6 +38,11 @@ WRITES_MAX: Final = 4_096
 """Writes of one transaction that a detail can hold."""
 SHOWN_BYTES_MAX: Final = 256
 """Values up to this size are shown whole in a detail, larger ones by their hash alone."""
+
+Entry = tuple[bytes, bytes]
+"""(Receipt hash, digest of the writes): one place of a list."""
+NOTHING: Final[Entry] = (b"", b"")
+"""Where one list is shorter than another."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,7 @@ class Outcomes(Wire):
         return self.header.digest
 
     @cached_property
-    def entries(self) -> tuple[tuple[bytes, bytes], ...]:
-        """(receipt hash, digest of the writes) of each."""
+    def entries(self) -> tuple[Entry, ...]:
         return tuple(zip(self.receipts, self.writes, strict=True))
 
     @cached_property
@@ -103,7 +107,7 @@ class Detail(Wire):
     writes: Annotated[tuple[Write, ...], Items(Nested(Write), WRITES_MAX)]
 
     @property
-    def entry(self) -> tuple[bytes, bytes]:
+    def entry(self) -> Entry:
         """What stands for this in a list."""
         return self.receipt.digest, _digest([(one.key, one.hash) for one in self.writes])
 
@@ -111,7 +115,7 @@ class Detail(Wire):
     def is_true_to_itself(self) -> bool:
         """Whether the keys ascend and the values shown have the hashes beside them."""
         keys = [one.key for one in self.writes]
-        return all(one < other for one, other in itertools.pairwise(keys)) and all(
+        return all(one < other for one, other in pairwise(keys)) and all(
             one.value is None or (one.hash is not None and sha256(one.value) == one.hash)
             for one in self.writes
         )
@@ -141,3 +145,44 @@ def writes_digest(changes: Mapping[bytes, bytes | None]) -> bytes:
 
 def _digest(pairs: list[tuple[bytes, bytes | None]]) -> bytes:
     return sha256(encode([list(pair) for pair in pairs]))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A place in the lists where they differ: each entry with its validators, most frequent
+    first."""
+
+    index: int
+    holders: tuple[tuple[Entry, tuple[bytes, ...]], ...]
+
+    @property
+    def dissent(self) -> int:
+        """How many stand against the most frequent entry."""
+        return sum(len(keys) for _, keys in self.holders[1:])
+
+
+def differences(lists: Mapping[bytes, Outcomes], transactions: int) -> list[Difference]:
+    """In the order of execution: due calls and activations stand last in the lists and run
+    first."""
+    senders = sorted(lists)
+    found: list[Difference] = []
+    columns = [lists[key].entries for key in senders]
+    for index, row in enumerate(zip_longest(*columns, fillvalue=NOTHING)):
+        if row.count(row[0]) < len(row):
+            holders: dict[Entry, list[bytes]] = {}
+            for key, entry in zip(senders, row, strict=True):
+                holders.setdefault(entry, []).append(key)
+            ordered = sorted(holders.items(), key=lambda one: (-len(one[1]), one[0]))
+            found.append(Difference(index, tuple((one, tuple(keys)) for one, keys in ordered)))
+    found.sort(key=lambda one: (one.index < transactions, one.index))
+    return found
+
+
+def tainted_keys(details: list[Detail], *, all_known: bool) -> set[bytes]:
+    """The keys that these results of one transaction leave different; all that they write, when
+    some result is not known."""
+    writes = [{one.key: one.hash for one in detail.writes} for detail in details]
+    keys = {key for one in writes for key in one}
+    if not all_known:
+        return keys
+    return {key for key in keys if len({one.get(key, b"") for one in writes}) > 1}

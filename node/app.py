@@ -20,7 +20,7 @@ from node.api.app import make_app
 from node.api.server import serve_api
 from node.clock import SystemClock, ThreadBlocking
 from node.config import NodeConfig
-from node.files import DurableFile, FolderLock
+from node.files import DurableFile, FolderLock, ReportFolder
 from node.keystore import load_key
 from node.mempool import Mempool
 from node.node import Node, Ports, Voter
@@ -33,6 +33,7 @@ from p2p.host import Host, HostConfig
 from p2p.ports import Handler, Network
 
 CHAIN: Final = "chain"
+REPORTS: Final = "reports"
 SWITCH_INTERVAL_S: Final = 0.0005
 """Threads here wait for the disk and return once; with the default of 5 ms each return would wait
 that long for a busy event loop."""
@@ -146,7 +147,8 @@ async def _run(
         return host
 
     try:
-        ports = Ports(SystemClock(), ThreadBlocking(), pool or InlineVerifier(), kv, join)
+        reports = ReportFolder(config.folder / REPORTS)
+        ports = Ports(SystemClock(), ThreadBlocking(), pool or InlineVerifier(), kv, join, reports)
         voters = []
         if keys.consensus is not None:
             voters.append(Voter(keys.consensus, votes[0], vote_from))

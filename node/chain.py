@@ -339,8 +339,9 @@ class Chain:
                 return self.state.prepare(changes)
             return await self._blocking.run(lambda: self.state.prepare(changes))
 
-    async def execute_sealed(self, sealed: SealedBlock) -> Outcome:
-        """Check a block from a peer against its certificate and execute it on the tip.
+    async def execute_sealed(self, sealed: SealedBlock, known: Outcome | None = None) -> Outcome:
+        """Check a block from a peer against its certificate and execute it on the tip, unless the
+        outcome of its content is ``known``: what was voted for is what counts.
 
         Raises PeerFault if block or certificate is wrong, LocalFault DIVERGED if a certified
         block gives another outcome here: this node can't follow the chain.
@@ -361,8 +362,11 @@ class Chain:
                 block,
             )
         try:
-            bodies = [Transaction.parse(raw) for raw in block.bodies]
-            outcome = await self.execute(block.content, bodies, set())
+            if known is None:
+                bodies = [Transaction.parse(raw) for raw in block.bodies]
+                outcome = await self.execute(block.content, bodies, set())
+            else:
+                outcome = known
         except (TxRejected, ContentRefused) as error:
             raise Diverged(
                 f"certified block {block.height} breaks a rule here: {error}", block

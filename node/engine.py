@@ -44,16 +44,18 @@ from consensus.pbft.inputs import (
 )
 from consensus.pbft.state import State
 from consensus.primitives.crypto import TAG_COMMIT, TAG_PREPARE, verify
-from consensus.primitives.errors import PeerFault
+from consensus.primitives.errors import LocalFault, PeerFault
 from consensus.validators import signers
 from node import frames, log
 from node.admission import Ended
 from node.bodies import Bodies
 from node.bus import Bus
-from node.chain import Chain, ContentRefused, Outcome
+from node.chain import Chain, ContentRefused, Diverged, Outcome
+from node.divergence import Divergence
+from node.exchange import Exchange
 from node.mempool import Mempool
 from node.metrics import Metrics
-from node.ports import Clock
+from node.ports import Blocking, Clock, Reports
 from node.proposer import Proposer
 from node.roster import Roster
 from node.signer import Signer
@@ -109,6 +111,8 @@ class Engine:
         clock: Clock,
         bus: Bus,
         metrics: Metrics,
+        blocking: Blocking,
+        reports: Reports,
     ) -> None:
         self._chain = chain
         self._mempool = mempool
@@ -123,6 +127,17 @@ class Engine:
         self._clock = clock
         self._bus = bus
         self._metrics = metrics
+        self.divergence = Divergence(
+            Exchange(chain, network, roster, clock, metrics, lambda: self._signer),
+            chain,
+            mempool,
+            ended,
+            network,
+            roster,
+            blocking,
+            reports,
+            metrics,
+        )
         self._send, self._inbox = trio.open_memory_channel[_Item](INBOX_MAX)
         self._poked = False
         self._local: deque[Input] = deque()
@@ -319,13 +334,7 @@ class Engine:
         elif isinstance(output, out.SplitVote):
             self._split_vote(output)
         elif isinstance(output, out.Diverged):
-            _log.error(
-                "own execution differs from the quorum's",
-                height=output.height,
-                round=output.round,
-                own=output.own,
-                quorum=output.quorums,
-            )
+            self._diverged(output)
         elif isinstance(output, out.Caught):
             self._caught(output.evidence)
         else:
@@ -449,6 +458,7 @@ class Engine:
                 _log.warning("content refused", height=content.height, reason=problem)
             if outcome is not None:
                 self._outcomes[content.digest] = outcome
+                self.divergence.exchange.keep(outcome)
             await self._send.send(_Executed(content, outcome, problem))
 
     async def _content_executed(self, item: _Executed) -> None:
@@ -464,20 +474,35 @@ class Engine:
         await self._apply(Executed(item.content.digest, block_hash, item.problem))
 
     def _split_vote(self, split: out.SplitVote) -> None:
+        """Suspect the whole content until the others' lists tell more."""
         outcomes = {
             block_hash.hex()[:16]: [self._chain.validators.name(key) for key in keys]
             for block_hash, keys in split.tally
         }
-        held = self._mempool.suspect(split.content.wire_ids)
         _log.error(
             "validators got different outcomes from one content",
             height=split.content.height,
             transactions=len(split.content.wire_ids),
             outcomes=outcomes,
         )
-        for entry in held:
-            _log.error("transaction held out: it alone splits the vote", tx_id=entry.tx.tx_id.hex())
-            self._ended.add(entry.tx.tx_id, "TX_HELD_OUT", "validators do not agree on its outcome")
+        self.divergence.held_out(self._mempool.suspect(split.content.wire_ids))
+        assert self._nursery is not None
+        self._nursery.start_soon(self.divergence.split, split)
+
+    def _diverged(self, found: out.Diverged) -> None:
+        """Find out why while the others still have their outcomes. This node stops when the
+        certified block shows that the quorum stands by its own (``_take_block``)."""
+        _log.error(
+            "own execution differs from the quorum's",
+            height=found.height,
+            round=found.round,
+            own=found.own,
+            quorum=found.quorums,
+        )
+        for outcome in self._outcomes.values():
+            if outcome.block.hash == found.own:
+                assert self._nursery is not None
+                self._nursery.start_soon(self.divergence.explain, outcome.content, found.quorums)
 
     # --- committing --------------------------------------------------------------------------
 
@@ -494,23 +519,28 @@ class Engine:
         block, certificate = sealed.block, sealed.certificate
         if block.height != self._chain.height + 1 or certificate is None:
             return
-        outcome = next(
-            (one for one in self._outcomes.values() if one.block.hash == block.hash), None
-        )
-        if outcome is None:
-            # A fetched block is judged on a still chain.
-            outcome = await self._chain.execute_sealed(sealed)
-        else:
-            quorum = self._chain.validators.thresholds(self._chain.params.fault_model).quorum
-            certificate.check(self._chain.chain_id, self._chain.validators, quorum)
-            if certificate.block_hash != block.hash or certificate.height != block.height:
-                raise PeerFault("BLOCK_INVALID", "the certificate is not the block's")
+        # Where nothing is known of it yet, a fetched block is executed on a still chain.
+        known = self._outcomes.get(block.content.digest)
+        try:
+            outcome = await self._chain.execute_sealed(sealed, known)
+        except Diverged as error:
+            raise await self._explained(error) from None
+        self.divergence.exchange.keep(outcome)
         sealed_bytes = commit_bytes(
             self._chain.chain_id, block.height, certificate.round, block.hash
         )
         if self._signed_it(certificate.signers, certificate.seals, TAG_COMMIT, sealed_bytes):
             self._own_vote_shown(Commit, block.height, certificate.round, block.hash)
         await self._commit(outcome, certificate)
+
+    async def _explained(self, error: Diverged) -> LocalFault:
+        """Why this node stops, once the report is written."""
+        if error.outcome is not None:
+            self.divergence.exchange.keep(error.outcome)
+        problem = "" if error.outcome is not None else error.message
+        content = error.block.content
+        reason = await self.divergence.explain(content, error.block.hash, problem)
+        return LocalFault(error.code, f"{error.message}: {reason}")
 
     async def _commit(self, outcome: Outcome, certificate: Certificate) -> None:
         for scope in self._executing:

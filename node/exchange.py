@@ -8,6 +8,7 @@ one that no honest validator gives costs its sender the link.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,10 +67,17 @@ class Exchange:
     """This node's outcomes for those who ask, and the others' for this node."""
 
     def __init__(
-        self, chain: Chain, network: Network, roster: Roster, clock: Clock, metrics: Metrics
+        self,
+        chain: Chain,
+        network: Network,
+        roster: Roster,
+        clock: Clock,
+        metrics: Metrics,
+        signer: Callable[[], Signer | None],
     ) -> None:
-        self.signer: Signer | None = None
-        """Set while this node votes: only validators' lists count, so only they tell theirs."""
+        """``signer`` gives the one in use, None while this node does not vote: only validators'
+        lists count, so only they tell theirs."""
+        self._signer = signer
         self._chain = chain
         self._network = network
         self._roster = roster
@@ -106,9 +114,14 @@ class Exchange:
         return self._kept.get(digest)
 
     @property
+    def signer(self) -> Signer | None:
+        return self._signer()
+
+    @property
     def me(self) -> bytes:
         """The sender of own lists."""
-        return NOBODY if self.signer is None else self.signer.key
+        signer = self._signer()
+        return NOBODY if signer is None else signer.key
 
     async def own_list(self, kept: Kept) -> Outcomes:
         async with self._listing:
@@ -128,7 +141,8 @@ class Exchange:
                     NOBODY,
                     UNSIGNED,
                 )
-        return kept.listed if self.signer is None else self.signer.attest(kept.listed)
+        signer = self._signer()
+        return kept.listed if signer is None else signer.attest(kept.listed)
 
     async def answer_outcomes(self, peer: bytes, raw: bytes) -> bytes:
         """The answer to OUTCOMES. Raises HansaError OUTCOME_UNKNOWN, PeerFault."""
@@ -217,10 +231,10 @@ class Exchange:
             raise PeerFault("OUTCOMES_INVALID", "a list with a wrong signature")
         kept = self._kept.get(content.digest)
         own = None if kept is None else kept.listed
-        if own is not None and own.block_hash == found.block_hash:
+        same_block = own is not None and own.block_hash == found.block_hash
+        if own is not None and same_block and own.receipts != found.receipts:
             # The block hash commits to the receipts.
-            if own.receipts != found.receipts:
-                raise PeerFault("OUTCOMES_INVALID", "other receipts, yet the same block")
+            raise PeerFault("OUTCOMES_INVALID", "other receipts, yet the same block")
 
     async def detail(self, one: Outcomes, index: int) -> Detail | None:
         """The receipt and writes behind an entry of a list, from its sender; None if not told."""

@@ -8,7 +8,7 @@ groups, until the one that alone splits the vote is held out.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -155,6 +155,22 @@ class Mempool:
             size += entry.size
             steps += body.steps_max
         return taken
+
+    def hold_out(self, wire_ids: Iterable[bytes]) -> list[Pooled]:
+        """Never propose these; returns those that were not held out before."""
+        entries = [entry for one in wire_ids if (entry := self._pool.get(one)) is not None]
+        fresh = [entry for entry in entries if entry.group_max != 0]
+        for entry in fresh:
+            entry.group_max = 0
+        return fresh
+
+    def release(self, wire_ids: Iterable[bytes]) -> list[Pooled]:
+        """Suspects no more; returns those that were held out."""
+        entries = [entry for one in wire_ids if (entry := self._pool.get(one)) is not None]
+        held = [entry for entry in entries if entry.group_max == 0]
+        for entry in entries:
+            entry.group_max = None
+        return held
 
     def suspect(self, wire_ids: tuple[bytes, ...]) -> list[Pooled]:
         """A content of these split the vote: propose them in groups a quarter as large, or, a

@@ -56,7 +56,9 @@ class Metrics:
         self.execute_seconds = histogram("execute_seconds", "Executing one block")
         self.store_seconds = histogram("store_seconds", "Writing one block's synchronous batch")
         self.vote_log_seconds = histogram("vote_log_seconds", "Appending one vote and syncing it")
+        self.divergences = counter("divergences", "Reports of outcomes that differ", "kind")
         # Transactions on their way.
+        self.held_out = counter("held_out", "Transactions held out as they split the vote")
         self.mempool_txs = gauge("mempool_txs", "Transactions waiting in the mempool")
         self.mempool_bytes = gauge("mempool_bytes", "Bytes of the transactions in the mempool")
         self.admitted = counter("admitted", "Transactions admitted, by source", "source")

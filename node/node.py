@@ -22,7 +22,7 @@ from node.chain import Chain
 from node.engine import Engine
 from node.mempool import Mempool, Pooled
 from node.metrics import Metrics
-from node.ports import AppendFile, Blocking, Clock, Verifier
+from node.ports import AppendFile, Blocking, Clock, Reports, Verifier
 from node.recovery import Recovery, answer_seen
 from node.roster import Roster
 from node.signer import Signer
@@ -48,6 +48,7 @@ class Ports:
     kv: KV
     network: Callable[[Handler], Network]
     """Makes this node's network end; called once, with the node."""
+    reports: Reports
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class Node:
             ports.clock,
             self.bus,
             self.metrics,
+            ports.blocking,
+            ports.reports,
         )
         self.sync = Sync(self.chain, self.engine, self.network, self.roster, ports.clock)
         self.gossip = Gossip(self.network, self, ports.clock.mono_ms)
@@ -250,6 +253,8 @@ class Node:
             await self.engine.block_fetched(read_sealed(raw), peer)
         elif kind == frames.EVIDENCE:
             self.engine.evidence_received(Evidence.decode(raw))
+        elif kind == frames.HELD_OUT:
+            self.engine.divergence.told_held_out(peer, frames.read_blobs(raw))
         else:
             raise PeerFault("MESSAGE_MALFORMED", f"unknown chain message {kind}")
 
@@ -263,4 +268,8 @@ class Node:
             return frames.fill(body for body in found if body is not None)
         if kind == frames.SEEN:
             return answer_seen(self.chain, self.engine, raw)
+        if kind == frames.OUTCOMES:
+            return await self.engine.divergence.exchange.answer_outcomes(peer, raw)
+        if kind == frames.WRITES:
+            return self.engine.divergence.exchange.answer_writes(raw)
         raise PeerFault("MESSAGE_MALFORMED", f"unknown request {kind}")

@@ -300,6 +300,7 @@ def _advance(state: State, now: Now, out: list[Output]) -> None:
     _ask_proposal(state, now, out)
     _prepare(state, out)
     _commit(state, out)
+    _report_split(state, out, leaving=False)
 
 
 def _sign(
@@ -357,7 +358,7 @@ def _jump(state: State, now: Now, out: list[Output]) -> None:
 
 def _enter_round(state: State, round_: int, now: Now, out: list[Output]) -> None:
     """Rule 4: leave every lower round for good, taking the prepared pair along."""
-    _report_split(state, out)
+    _report_split(state, out, leaving=True)
     context = state.context
     state.round = round_
     state.deadline_ms = None
@@ -382,10 +383,11 @@ def _accept(state: State, vote: Proposal, now: Now, out: list[Output]) -> None:
     _execute(state, vote.content, vote.bodies, vote.sender, out)
 
 
-def _report_split(state: State, out: list[Output]) -> None:
+def _report_split(state: State, out: list[Output], *, leaving: bool) -> None:
     """Rule 8: tell when one content gave several outcomes, none of them a quorum, and more than
-    the tolerated liars stand against the most frequent one."""
-    if state.accepted is None:
+    the tolerated liars stand against the most frequent one: as soon as those who have not
+    spoken can't change that, at the latest on leaving the round."""
+    if state.accepted is None or state.split_reported >= state.round:
         return
     content = state.accepted.content
     tally = [
@@ -395,7 +397,10 @@ def _report_split(state: State, out: list[Output]) -> None:
     ]
     counts = [len(keys) for _, keys in tally]
     most = max(counts, default=0)
-    if most < state.thresholds.quorum and sum(counts) - most > state.thresholds.tolerated_liars:
+    limits = state.thresholds
+    silent = 0 if leaving else limits.n - sum(counts)
+    if most + silent < limits.quorum and sum(counts) - most > limits.tolerated_liars:
+        state.split_reported = state.round
         out.append(SplitVote(content, tuple(tally)))
 
 

@@ -47,6 +47,8 @@ class State:
     resend_ms: int = 0
     decided: bool = False
     reported_divergence: bool = False
+    split_reported: int = -1
+    """The newest round of which a split vote was told."""
     caught: set[tuple[bytes, int]] = field(default_factory=set)
     """(Sender, kind of evidence) already reported at this height."""
     ahead: dict[tuple[bytes, type[Vote]], Vote] = field(default_factory=dict)

@@ -58,6 +58,16 @@ class MemoryFile:
         pass
 
 
+class MemoryReports:
+    """``Reports`` in memory."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def write(self, name: str, data: bytes) -> None:
+        self.files[name] = data
+
+
 class VirtualClock:
     """Milliseconds of the world; ``skew_ms`` is this machine's error."""
 
@@ -118,6 +128,7 @@ class Machine:
     validator: bool
     kv: MemoryKV = field(default_factory=MemoryKV)
     votes: MemoryFile = field(default_factory=MemoryFile)
+    reports: MemoryReports = field(default_factory=MemoryReports)
     clock: VirtualClock = field(default_factory=VirtualClock)
     node: Node | None = None
     scope: trio.CancelScope | None = None
@@ -178,7 +189,9 @@ class World:
         def join(handler: Handler) -> Network:
             return self.network.add(machine.network_key, handler, name)
 
-        ports = Ports(machine.clock, InlineBlocking(), InlineVerifier(), machine.kv, join)
+        ports = Ports(
+            machine.clock, InlineBlocking(), InlineVerifier(), machine.kv, join, machine.reports
+        )
         machine.node = Node(self.document, self.registry, ports, voters, mempool)
         machine.stopped = trio.Event()
         machine.scope = trio.CancelScope()
