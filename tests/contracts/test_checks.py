@@ -9,18 +9,24 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stdnum import bic, ean, lei
+from stdnum import bic, ean, iban, iso6346, lei
 from stdnum.exceptions import ValidationError
 
 from contracts.sdk.checks import (
     bic_valid,
+    container_check_digit,
+    container_valid,
+    currency_valid,
     gln_valid,
     gs1_check_digit,
     gs1_valid,
     gtin_valid,
+    iban_valid,
     lei_valid,
     sscc_valid,
+    unlocode_valid,
 )
+from contracts.sdk.codes import COUNTRIES, IBAN_LENGTHS, MINOR_UNITS
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 DIGITS = st.text("0123456789", min_size=7, max_size=18)
@@ -120,3 +126,110 @@ def test_real_leis() -> None:
     assert len(found) >= 11
     assert all(lei_valid(code) for code in found)
     assert not any(lei_valid(code[:-1] + str((int(code[-1]) + 1) % 10)) for code in found)
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def with_iban_check(country: str, account: str) -> str:
+    return f"{country}{98 - int(lei_number(account + country + '00')) % 97:02d}{account}"
+
+
+@given(st.sampled_from(sorted(IBAN_LENGTHS)), st.data())
+def test_rule_47_the_right_check_digits_make_an_iban_and_no_others(
+    country: str, data: st.DataObject
+) -> None:
+    size = IBAN_LENGTHS[country] - 4
+    account = data.draw(st.text("0123456789" + LETTERS, min_size=size, max_size=size))
+    good = with_iban_check(country, account)
+    assert iban_valid(good)
+    wrong = [f"{country}{n:02d}{account}" for n in range(100) if f"{n:02d}" != good[2:4]]
+    assert not any(map(iban_valid, wrong))
+    assert not iban_valid(good + "0") and not iban_valid(good[:-1]) and not iban_valid(good.lower())
+
+
+@given(st.sampled_from(sorted(IBAN_LENGTHS)), st.data())
+def test_rule_47_whatever_iban_stdnum_takes_is_taken(country: str, data: st.DataObject) -> None:
+    # stdnum also knows how each country's account is built of digits and letters.
+    size = IBAN_LENGTHS[country] - 4
+    account = data.draw(st.text("0123456789", min_size=size, max_size=size))
+    text = with_iban_check(country, account)
+    if iban.is_valid(text, check_country=False):
+        assert iban_valid(text)
+    assert not iban.is_valid(text[:-1], check_country=False)
+
+
+def test_rule_47_the_lengths_are_those_of_the_registry_that_stdnum_has() -> None:
+    lengths = {}
+    for country in (a + b for a in LETTERS for b in LETTERS):
+        (_, info), *_ = iban._ibandb.info(country)
+        if info:
+            parts = re.findall(r"([0-9]+)!", info["bban"])
+            lengths[country] = 4 + sum(map(int, parts))
+    assert lengths == IBAN_LENGTHS
+    assert set(IBAN_LENGTHS) - {"XK"} <= COUNTRIES
+
+
+@given(st.text(LETTERS, min_size=3, max_size=3), st.sampled_from("JUZ"),
+       st.text("0123456789", min_size=6, max_size=6))  # fmt: skip
+def test_rule_47_container_numbers_agree_with_stdnum(owner: str, kind: str, serial: str) -> None:
+    body = owner + kind + serial
+    good = body + str(container_check_digit(body))
+    assert [d for d in "0123456789" if container_valid(body + d)] == [good[-1]]
+    assert iso6346.is_valid(good)
+    assert all(container_valid(body + d) == iso6346.is_valid(body + d) for d in "0123456789")
+
+
+def test_rule_47_known_containers() -> None:
+    assert container_valid("CSQU3054383") and container_valid("TOLU4734787")
+    assert not container_valid("CSQU3054384") and not container_valid("CSQX3054383")
+    assert not container_valid("CSQU30543830") and not container_valid("csqu3054383")
+
+
+def test_rule_48_unlocodes() -> None:
+    assert all(map(unlocode_valid, ("NLRTM", "ETADD", "US2AB", "XZAAA")))
+    assert not any(map(unlocode_valid, ("NL RTM", "NLRT0", "NLRT1", "QQRTM", "nlrtm", "NLRTMX")))
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the shared data beside the checkout")
+def test_rule_48_real_locations() -> None:
+    common = (DATA / "location" / "unlocode_common.csv").read_text(encoding="utf-8")
+    parents = (DATA / "location" / "unlocode_parents.csv").read_text(encoding="utf-8")
+    found = set(re.findall(r"\b[A-Z]{2}[A-Z0-9]{3}\b", common + parents))
+    assert len(found) > 100
+    assert [code for code in sorted(found) if not unlocode_valid(code)] == []
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the shared data beside the checkout")
+def test_rule_47_real_ibans() -> None:
+    text = "".join(
+        path.read_text(encoding="utf-8", errors="replace")
+        for folder in ("invoice", "iso20022")
+        for path in (DATA / folder).rglob("*.[xX][mM][lL]")
+    )
+    found = set(re.findall(r">([A-Z]{2}[0-9]{2}[A-Z0-9]{11,30})<", text))
+    assert len(found) >= 3
+    assert {code for code in found if iban_valid(code)} == {
+        code for code in found if iban.is_valid(code, check_country=False)
+    }
+    assert sum(map(iban_valid, found)) >= 3
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the shared data beside the checkout")
+def test_rule_5_real_invoices_have_no_more_digits_than_their_currency() -> None:
+    found = set()
+    for path in (DATA / "invoice").rglob("*.[xX][mM][lL]"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        found.update(
+            re.findall(r'PayableAmount currencyID="([A-Z]{3})">-?[0-9]+\.?([0-9]*)<', text)
+        )
+    assert len(found) >= 3
+    assert all(currency_valid(code) and len(part) <= MINOR_UNITS[code] for code, part in found)
+
+
+def test_correction_5_minor_units() -> None:
+    assert [MINOR_UNITS[code] for code in ("JPY", "USD", "KWD", "IQD", "CLF", "ETB", "MGA")] == [
+        0, 2, 3, 3, 4, 2, 2,
+    ]  # fmt: skip
+    assert not any(map(currency_valid, ("XAU", "XXX", "XTS", "DEM", "eur", "EURO", "")))
+    assert len(MINOR_UNITS) == 165

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.sdk.dates import DAY_MS, checked_date, date_of, days_of, gs1_date, iso_date
+from contracts.sdk.dates import (
+    DAY_MS,
+    TIME_MS_MAX,
+    checked_date,
+    date_of,
+    days_of,
+    gs1_date,
+    iso_date,
+    iso_time,
+)
 from contracts.sdk.errors import BadValue
 
 EPOCH = datetime.date(1970, 1, 1)
@@ -51,3 +60,44 @@ def test_gs1_dates_that_do_not_exist(text: str) -> None:
 
 def test_checked_date() -> None:
     assert checked_date(2024, 2, 29) == 20240229
+
+
+FIRST = datetime.datetime(1970, 1, 2)  # noqa: DTZ001  (the zone is drawn beside it)
+LAST = datetime.datetime(9999, 12, 30)  # noqa: DTZ001
+ZONES = st.builds(
+    lambda minutes: datetime.timezone(datetime.timedelta(minutes=minutes)),
+    st.integers(-14 * 60, 14 * 60),
+)
+
+
+@given(
+    st.datetimes(FIRST, LAST, timezones=ZONES),
+    st.sampled_from(("seconds", "milliseconds")),
+)
+def test_times_agree_with_the_standard_library(moment: datetime.datetime, to: str) -> None:
+    text = moment.isoformat(timespec=to)
+    since = datetime.datetime.fromisoformat(text) - datetime.datetime(
+        1970, 1, 1, tzinfo=datetime.UTC
+    )
+    assert iso_time(text) == since // datetime.timedelta(milliseconds=1)
+    if text.endswith("+00:00"):
+        assert iso_time(text.replace("+00:00", "Z")) == iso_time(text)
+
+
+def test_the_first_and_the_last_time() -> None:
+    assert iso_time("1970-01-01T00:00:00Z") == 0
+    assert iso_time("9999-12-31T23:59:59.999Z") == TIME_MS_MAX
+    assert iso_time("2026-01-01T00:00:00.5Z") % 1000 == 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-01", "2026-01-01T00:00:00", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z",
+     "2026-01-01T23:59:60Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00+14:01",
+     "2026-01-01T00:00:00+01:60", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00+00:01",
+     "9999-12-31T23:59:59-00:01", "2026-01-01T00:00:00.1234Z", "2026-01-01t00:00:00z",
+     "2026-01-01T0\u0660:00:00Z", "2026-01-01T00:00:00Z\n"],
+)  # fmt: skip
+def test_times_that_do_not_exist(text: str) -> None:
+    with pytest.raises(BadValue):
+        iso_time(text)
