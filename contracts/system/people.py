@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from contracts.sdk import (
-    Blob,
     Choice,
     Contract,
     DocumentHash,
     Map,
     OrganisationId,
+    Personal,
     PublicKey,
     Record,
     Size,
@@ -61,7 +61,7 @@ Label = Annotated[str, Text(64)]
 Reason = Annotated[str, Text(500)]
 # A staff number or the like: it must not name the person.
 UserId = Annotated[str, Text(32, pattern="[A-Za-z0-9._-]+")]
-PersonName = Annotated[bytes, Blob(32, 32)]
+PersonName = Annotated[bytes, Personal(Text(200))]
 AttributeName = Annotated[str, Text(32, pattern="[a-z][a-z0-9_]*")]
 AttributeValue = Annotated[str, Text(64)]
 
