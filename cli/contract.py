@@ -234,7 +234,7 @@ def show(name: str, source: bool) -> None:
     """
     with open_client() as client:
         manifest = _manifest(client, name)
-        files = [{"path": path, "sha256": digest.hex()} for path, digest in manifest["files"]]
+        files = [{"path": one["path"], "sha256": one["hash"].hex()} for one in manifest["files"]]
         texts = _sources(client, manifest) if source else []
         schema = client.contracts()
     value = {"name": name, "version": manifest["version"], "runtime": manifest["runtime"]}
@@ -260,7 +260,8 @@ def _sources(client: Client, manifest: dict[str, Any]) -> list[str]:
     from consensus.primitives.crypto import sha256
 
     texts = []
-    for path, digest in manifest["files"]:
+    for file in manifest["files"]:
+        path, digest = file["path"], file["hash"]
         text = client.query(GOVERNANCE, "source", {"hash": digest}).value
         if type(text) is not str or sha256(text.encode()) != digest:
             raise BadAnswer("BAD_ANSWER", f"the node has another text of {path} than it names")

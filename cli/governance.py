@@ -14,6 +14,7 @@ from cli.call import open_client
 from cli.sending import devnet_option, devnet_seeds, seed_of, send, timeout_option
 from cli.settings import current, json_option, key_option, node_option
 from consensus.primitives.codec import data_to_json
+from consensus.primitives.errors import InputError
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -107,7 +108,10 @@ def say_next(proposal: int, devnet: bool) -> None:
 
 
 def _proposal(client: Client, proposal: int) -> dict[str, Any]:
-    found: dict[str, Any] = client.query(GOVERNANCE, "proposal", {"proposal": proposal}).value
+    found: dict[str, Any] | None
+    found = client.query(GOVERNANCE, "proposal", {"proposal": proposal}).value
+    if found is None:
+        raise InputError("UNKNOWN_PROPOSAL", f"there is no proposal {proposal}")
     return found
 
 
@@ -206,7 +210,7 @@ def proposals(last: int) -> None:
 
 
 @governance.command()
-@click.argument("proposal", type=click.IntRange(0))
+@click.argument("proposal", type=click.IntRange(1))
 @node_option
 @json_option
 def show(proposal: int) -> None:
@@ -243,7 +247,7 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
 
 
 @governance.command()
-@click.argument("proposal", type=click.IntRange(0))
+@click.argument("proposal", type=click.IntRange(1))
 @click.argument("answer", type=click.Choice(["yes", "no"]))
 @devnet_option
 @timeout_option
@@ -281,7 +285,7 @@ def vote(proposal: int, answer: str, devnet: bool, folder: Path, timeout_s: int)
 
 
 @governance.command()
-@click.argument("proposal", type=click.IntRange(0))
+@click.argument("proposal", type=click.IntRange(1))
 @devnet_option
 @timeout_option
 @key_option
@@ -366,19 +370,11 @@ def rotate_validator(name: str, consensus_key: bytes, **options: Any) -> None:
 @click.argument("name")
 @click.argument("organisation")
 @click.option("--network-key", type=KEY, required=True, help="The key of the node.")
-@click.option("--consensus-key", type=KEY, default=b"", help="Of a node that is to vote later.")
-@click.option("--kind", type=click.Choice(["full", "validator"]), default="full", show_default=True)
 @click.option("--address", "addresses", multiple=True, metavar="HOST:PORT",
               help="Where it can be reached; may be given several times.")  # fmt: skip
 @proposal_options
 def add_node(
-    name: str,
-    organisation: str,
-    network_key: bytes,
-    consensus_key: bytes,
-    kind: str,
-    addresses: tuple[str, ...],
-    **options: Any,
+    name: str, organisation: str, network_key: bytes, addresses: tuple[str, ...], **options: Any
 ) -> None:
     """Propose that the node NAME of ORGANISATION may join the network.
 
@@ -391,9 +387,7 @@ def add_node(
         "network_key": network_key,
         "name": name,
         "organisation": organisation,
-        "kind": kind,
         "addresses": list(addresses),
-        "consensus_key": consensus_key,
     }
     _propose("propose_node", args, **options)
 
@@ -412,7 +406,7 @@ def remove_node(network_key: bytes, **options: Any) -> None:
 
 
 @governance.command()
-@click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE...")
+@click.argument("changes", nargs=-1, required=True, metavar="NAME=NUMBER...")
 @proposal_options
 def set_params(changes: tuple[str, ...], **options: Any) -> None:
     """Propose other values of parameters; the names are those of `governance params`.
@@ -421,14 +415,14 @@ def set_params(changes: tuple[str, ...], **options: Any) -> None:
     Example:
       hansa governance set-params min_block_interval_ms=200 --key admin.key.json
     """
-    found: dict[str, int | str] = {}
+    found: dict[str, int] = {}
     for change in changes:
         name, equals, text = change.partition("=")
-        if not equals or not name:
-            raise click.UsageError(f"{change!r} is not NAME=VALUE")
+        if not equals or not name or not (text.isascii() and text.isdigit()):
+            raise click.UsageError(f"{change!r} is not NAME=NUMBER")
         if name in found:
             raise click.UsageError(f"{name} is given twice")
-        found[name] = int(text) if text.isascii() and text.isdigit() else text
+        found[name] = int(text)
     _propose("propose_params", {"changes": found}, **options)
 
 
@@ -447,3 +441,16 @@ def set_quota(organisation: str, steps: int, size: int, calls: int, **options: A
     """
     args = {"organisation": organisation, "steps": steps, "bytes": size, "calls": calls}
     _propose("propose_quota", args, **options)
+
+
+@governance.command()
+@click.argument("hours", type=click.IntRange(1, 8784))
+@proposal_options
+def set_usage_period(hours: int, **options: Any) -> None:
+    """Propose that use is counted, and quotas hold, per HOURS hours.
+
+    \b
+    Example:
+      hansa governance set-usage-period 24 --key admin.key.json
+    """
+    _propose("propose_usage_period", {"period_ms": hours * 3_600_000}, **options)

@@ -17,13 +17,13 @@ from typing import Any, Final, TypeVar
 from consensus.primitives.codec import data_to_json, decode
 from consensus.primitives.errors import CodecError, InputError
 from consensus.primitives.keys import Digest, decode_key, prefix_range
-from consensus.receipt import OK, Receipt
+from consensus.receipt import Receipt
 from consensus.transaction import Transaction
+from contracts.runtime import system, usage
 from contracts.runtime.executor import BlockContext, BlockExecutor, StateReader
 from contracts.runtime.overlay import Overlay
 from contracts.runtime.package import Package
 from contracts.runtime.registry import Registry
-from contracts.runtime.upgrade import migrate
 
 KEYS_MAX: Final = 1_000
 """Differing keys that are told one by one; all are counted."""
@@ -155,14 +155,16 @@ def _at(items: Sequence[T], index: int) -> T | None:
 class Rehearsal:
     """The new code's side of a run over blocks.
 
-    ``state`` is the state before the first of them, ``registry`` the code that ran then; in
-    ``package``'s place there runs ``package``.
+    ``state`` is the state before the first of them, ``registry`` the code that ran then; the
+    contract of ``package``'s name will run ``package``.
     """
 
     def __init__(self, package: Package, registry: Registry, state: StateReader) -> None:
         self.package = package
+        old = registry.get(package.name)
+        self.from_version = 0 if old is None else old.contract.version
+        """The version that the new code takes over from; 0 if there is none."""
         self._state = Overlay(state)
-        self._old = registry
         self._registry = registry
         self._old_changes: dict[bytes, bytes | None] = {}
         self.differences: list[Difference] = []
@@ -170,28 +172,20 @@ class Rehearsal:
         self.transactions = 0
         self.costs: dict[str, Cost] = {}
 
-    @property
-    def from_version(self) -> int:
-        """The version that the new code takes over from; 0 if there is none."""
-        module = self._old.get(self.package.name)
-        return 0 if module is None else module.contract.version
-
     def migrate(self, block: BlockContext) -> Migration:
-        """Put the new code into force at the beginning of a block. If its migration fails, the
-        old code goes on, as it would on the chain. Raises InputError CONTRACT_REFUSED."""
-        registry = self._with_package(self._old)
-        ran = migrate(registry, self._state, block, self.package.name, self.from_version)
-        changed: list[KeyDifference] = []
-        if ran.code == OK:
-            before = self._state.base
-            self._take(ran.changes)
-            changed += key_differences(ran.changes, before, self._state)
-            self._registry = registry
+        """Put the new code into force at the beginning of a block. If it does not load or its
+        migration fails, the old code goes on, as it would on the chain."""
+        executor = BlockExecutor(self._registry, self._state, block)
+        receipt = executor.replace(self.package)
+        own = system.package_keys(self.package)
+        keys = [key for key in executor.changes if key not in own]
+        changed = list(key_differences(keys, self._state, executor.state))
+        self._take(executor)
         return Migration(
             block.height,
-            ran.code,
-            ran.detail,
-            ran.steps_used,
+            receipt.code,
+            receipt.detail,
+            receipt.steps_used,
             tuple(changed[:KEYS_MAX]),
             len(changed),
         )
@@ -214,8 +208,8 @@ class Rehearsal:
         receipts += executor.due_receipts
         writes = [*executor.write_sets, *executor.due_write_sets]
         for index in range(max(len(receipts), len(old_receipts))):
-            old, new = _at(old_receipts, index), _at(receipts, index)
             tx = _at(transactions, index)
+            old, new = _at(old_receipts, index), _at(receipts, index)
             calls = tuple([f"{one.contract}.{one.method}" for one in tx.body.calls]) if tx else ()
             fields = _fields(old, new)
             keys = tuple(
@@ -235,22 +229,20 @@ class Rehearsal:
         self.transactions += len(transactions)
         for one in old_writes:
             self._old_changes.update(one)
-        self._take(executor.changes)
-        if executor.registry is not self._registry:  # another contract came into force
-            self._registry = self._with_package(executor.registry)
+        self._take(executor)
 
     def keys(self, old_state: StateReader) -> list[KeyDifference]:
         """The keys that stand otherwise than in the old code's state after the same blocks.
-        Counters of use are left out: they differ wherever steps do."""
-        start, stop = prefix_range("usage", "used")
+
+        Left out are the new code itself, and the counters of use, which differ wherever steps do.
+        """
+        start, stop = prefix_range(usage.NAME, "used")
+        own = system.package_keys(self.package)
         written = self._old_changes.keys() | self._state.changes.keys()
-        keys = [key for key in written if not start <= key < stop]
+        keys = [key for key in written if not start <= key < stop and key not in own]
         return list(key_differences(keys, old_state, self._state))
 
-    def _take(self, changes: Mapping[bytes, bytes | None]) -> None:
-        for key, value in changes.items():
+    def _take(self, executor: BlockExecutor) -> None:
+        for key, value in executor.changes.items():
             self._state.put(key, value)
-
-    def _with_package(self, registry: Registry) -> Registry:
-        others = [one for one in registry.packages if one.name != self.package.name]
-        return registry.with_packages((*others, self.package))
+        self._registry = executor.registry
