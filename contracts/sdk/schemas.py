@@ -31,6 +31,7 @@ from contracts.sdk.fields import (
     field_of,
     wrong,
 )
+from contracts.sdk.money import Money
 from contracts.sdk.values import plain
 
 Schema = Mapping[str, Any]
@@ -172,6 +173,8 @@ def _text(schema: Schema) -> Field:
 
 
 def _map(schema: Schema) -> Field:
+    if schema.get("format") == "money":
+        return field_of(Money)
     if is_bytes(schema):
         return Blob(schema.get("bytesMax", TEXT_MAX), schema.get("bytesMin", 0))
     if "properties" not in schema:
