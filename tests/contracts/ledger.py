@@ -88,17 +88,21 @@ class Ledger:
             assert Receipt.decode(receipt.raw) == receipt
         return receipts
 
-    def send(self, organisation: str, method: str, contract: str = "batch", **args: Any) -> Receipt:
+    def send(
+        self, organisation: str, method: str, contract: str = "batch", /, **args: Any
+    ) -> Receipt:
         tx = self.tx(seed_of(organisation), Call(contract, method, args))
         return self.block(tx)[0]
 
-    def ok(self, organisation: str, method: str, contract: str = "batch", **args: Any) -> Receipt:
+    def ok(
+        self, organisation: str, method: str, contract: str = "batch", /, **args: Any
+    ) -> Receipt:
         receipt = self.send(organisation, method, contract, **args)
         assert receipt.code == "OK", (receipt.code, receipt.detail)
         return receipt
 
     def refused(
-        self, code: str, organisation: str, method: str, contract: str = "batch", **args: Any
+        self, code: str, organisation: str, method: str, contract: str = "batch", /, **args: Any
     ) -> str:
         """The refusal's detail, after showing that nothing changed."""
         before = dict(self.state.values)
@@ -108,7 +112,7 @@ class Ledger:
         assert (receipt.events, receipt.result) == ((), None)
         return receipt.detail
 
-    def query(self, method: str, contract: str = "batch", **args: Any) -> Any:
+    def query(self, method: str, contract: str = "batch", /, **args: Any) -> Any:
         return run_query(self.registry, self.state, self.block_context(), contract, method, args)
 
 
