@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,32 +11,12 @@ from cli.client import Client, make_transaction
 from cli.demo import play
 from cli.network import Network
 from cli.sample_trade import load_sample_trade
-from consensus.params import Params
 from consensus.primitives.codec import encode
-from tests.cli.ledger import LedgerNode
 from tests.cli.support import Hansa
-from tests.node.api_world import running_node
 
 ROOT = Path(__file__).resolve().parents[2]
 TRADE = load_sample_trade()
 MAKER = TRADE.organisations[0]
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> Network:
-    made = Network(tmp_path / "build" / "devnet", lambda _line: None)
-    made.make(TRADE.organisations, Params())
-    return made
-
-
-@pytest.fixture
-def url(network: Network, hansa: Hansa, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv("HANSA_KEY", str(network.organisation_key(MAKER.id)))
-    monkeypatch.delenv("HANSA_PASSPHRASE")
-    monkeypatch.setenv("HANSA_PASSPHRASE_FILE", str(network.passphrase_file))
-    with running_node(LedgerNode(network.document())) as running:
-        monkeypatch.setenv("HANSA_NODE", running.url)
-        yield running.url
 
 
 def commission(hansa: Hansa, lot: str) -> tuple[str, ...]:
