@@ -99,7 +99,7 @@ class Divergence:
         while len(self._explained) > REMEMBERED_MAX:
             del self._explained[next(iter(self._explained))]
         try:
-            lists = await self.exchange.gather(content)
+            lists = {} if problem else await self.exchange.gather(content)
             me = self.exchange.me
             relevant = {
                 key: one for key, one in lists.items() if key == me or one.block_hash == certified

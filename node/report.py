@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from consensus.block import Content, Header
 from consensus.outcomes import Detail, Difference, Entry, Outcomes
 from consensus.primitives.codec import data_to_json, decode
 from consensus.primitives.errors import CodecError, InputError
-from consensus.primitives.keys import Digest, decode_key
+from consensus.primitives.keys import Digest, decode_key, digest_part
 from consensus.receipt import Receipt
 from consensus.transaction import Transaction
 
@@ -164,6 +165,7 @@ def _first(case: Case, one: Difference, details: Mapping[Entry, Detail]) -> dict
     keys = sorted({key for written in writes for key in written})
     differing = [key for key in keys if len({w[key].hash if key in w else b"" for w in writes}) > 1]
     key = differing[0] if differing else None
+    tx = case.transactions[one.index] if one.index < len(case.transactions) else None
     contracts = {call.split(".")[0] for call in _place(case, one.index)["calls"]}
     contracts |= {_readable_key(touched)["contract"] for touched in differing}
     results = []
@@ -174,7 +176,7 @@ def _first(case: Case, one: Difference, details: Mapping[Entry, Detail]) -> dict
             write = next((w for w in detail.writes if w.key == key), None)
         results.append(
             {
-                "validators": [case.name(holder) for holder in holders],
+                "validators": sorted(case.name(holder) for holder in holders),
                 "known": detail is not None,
                 "receipt": None if detail is None else detail.receipt.to_json(),
                 "value_hash": None if write is None or write.hash is None else write.hash.hex(),
@@ -184,12 +186,10 @@ def _first(case: Case, one: Difference, details: Mapping[Entry, Detail]) -> dict
         )
     return {
         **_place(case, one.index),
-        "body": case.transactions[one.index].raw.hex()
-        if one.index < len(case.transactions)
-        else None,
+        "body": None if tx is None else tx.raw.hex(),
         "contracts": sorted(contracts),
         "receipt_differs": _differing_fields([detail.receipt for detail in known]),
-        "key": None if key is None else _readable_key(key),
+        "key": None if key is None else _readable_key(key, tx),
         "keys_differing": len(differing),
         "results": results,
     }
@@ -200,24 +200,40 @@ def _differing_fields(receipts: Sequence[Receipt]) -> list[str]:
     return [name for name in _COMPARED if any(view[name] != views[0][name] for view in views)]
 
 
-def _readable_key(key: bytes) -> dict[str, Any]:
+def _readable_key(key: bytes, tx: Transaction | None = None) -> dict[str, Any]:
+    """A state key's contract, map and parts. A part that stands there as its hash is shown as the
+    argument of ``tx`` that it is the hash of, if it is one."""
     try:
         contract, name, parts = decode_key(key)
     except InputError:
         return {"contract": "", "map": "", "parts": [], "hex": key.hex()}
+    named: dict[bytes, Any] = {}
+    if tx is not None and any(isinstance(part, Digest) for part in parts):
+        _digests([tx.body.sender, *(call.args for call in tx.body.calls)], named)
     return {
         "contract": contract,
         "map": name,
-        "parts": [_readable_part(part) for part in parts],
+        "parts": [_readable_part(part, named) for part in parts],
         "hex": key.hex(),
     }
 
 
-def _readable_part(part: Any) -> Any:
+def _digests(value: Any, found: dict[bytes, Any]) -> None:
+    """Key digest -> value, for all values within arguments that can be a part of a key."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            _digests(one, found)
+    elif type(value) in (str, bytes, int):
+        with suppress(InputError):
+            found[digest_part(value).value] = value
+
+
+def _readable_part(part: Any, named: Mapping[bytes, Any]) -> Any:
     if isinstance(part, Digest):
-        return {"sha256": part.value.hex()}
+        known = named.get(part.value)
+        return {"sha256": part.value.hex()} if known is None else _readable_part(known, named)
     if isinstance(part, tuple):
-        return [_readable_part(one) for one in part]
+        return [_readable_part(one, named) for one in part]
     return {"hex": part.hex()} if isinstance(part, bytes) else part
 
 

@@ -8,6 +8,7 @@ from consensus.block import Block, Content, Header, SealedBlock
 from consensus.certificates import Certificate, PreparedCertificate
 from consensus.evidence import Evidence
 from consensus.messages import Commit, Prepare, Proposal, RoundChange, Vote, encode_vote
+from consensus.outcomes import Outcomes, detail_of
 from consensus.params import Params
 from consensus.primitives.codec import Wire
 from consensus.primitives.crypto import public_key, sha256, sign
@@ -86,6 +87,7 @@ def samples() -> dict[str, Wire]:
     proposal = signed(
         Proposal(2, 1, content, (tx.raw,), (change.without_content(), bare), KEYS[1], unsigned), 1
     )
+    detail = detail_of(receipt, {b"b\x00": b"\x01", b"a\x00": None, b"c\x00": bytes(300)})
     genesis = GenesisDocument(
         1,
         "trade",
@@ -117,6 +119,10 @@ def samples() -> dict[str, Wire]:
         "RoundChange": change,
         "RoundChange without a prepared pair": bare,
         "Proposal": proposal,
+        "Outcomes": Outcomes(
+            content.digest, header, (receipt.digest,), (detail.entry[1],), KEYS[1], unsigned
+        ).signed(SEEDS[1], CHAIN_ID),
+        "Detail": detail,
         "Turns": Turns((Missed(KEYS[2], 2, 70),)),
         "GenesisDocument": genesis,
     }

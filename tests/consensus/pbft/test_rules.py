@@ -536,6 +536,21 @@ def test_rule_8_liars_alone_cannot_report_a_split() -> None:
         assert len(bench.made(outputs.SplitVote)) == (votes[1] != 1)
 
 
+def test_rule_8_a_split_is_told_once_it_is_certain() -> None:
+    """Without waiting for the timer, so that its cause is known before the next proposal."""
+    bench = Bench()
+    content = bench.content()
+    bench.hear(bench.proposal(content))
+    bench.executed(content, b"\x01" * 32)
+    bench.hear(*(bench.prepare(content, i, outcome=b"\x02" * 32) for i in (1, 2)))
+    assert not bench.made(outputs.SplitVote), "the last one can still give a quorum"
+    bench.hear(bench.prepare(content, 3, outcome=b"\x01" * 32))
+    (split,) = bench.made(outputs.SplitVote)
+    assert [len(keys) for _, keys in split.tally] == [2, 2]
+    bench.hear(bench.change(1, 1), bench.change(2, 1))
+    assert bench.s.round == 1 and len(bench.made(outputs.SplitVote)) == 1
+
+
 def test_rule_8_one_waiting_transaction_moves_everybody(monkeypatch: Patch) -> None:
     def lonely() -> bool:
         """Only validator 3 knows the transaction; the proposer of height 1 is dead, and no empty
