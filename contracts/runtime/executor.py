@@ -1,102 +1,274 @@
-"""Executing transactions, queries and genesis.
+"""Executing blocks, queries and genesis.
+
+A block begins with what has become due by itself: decisions of governance that come into force,
+then calls that waited for their time. Then come the transactions, then the usage counters.
 
 A transaction is atomic: its calls share one overlay, and either all their writes enter the
-block's overlay or none does. A failed transaction leaves only its receipt.
+block's overlay or none does. A failed transaction leaves only its receipt and its usage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
+from consensus.primitives.codec import encode
+from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import InputError
 from consensus.receipt import OK, Receipt
 from consensus.transaction import Transaction
+from contracts.runtime import due, system, usage
 from contracts.runtime.overlay import Overlay, StateReader
+from contracts.runtime.package import Package
 from contracts.runtime.registry import Registry
 from contracts.runtime.session import (
     IDENTITY,
     NOBODY,
+    QUERIES,
+    TIMED,
     BlockContext,
     Caller,
     Origin,
     Session,
     code_and_detail,
 )
-from contracts.runtime.steps import QUERY_STEPS_MAX, TRANSACTION_BYTE, Meter, OutOfSteps
+from contracts.runtime.steps import QUERY_STEPS_MAX, TRANSACTION_BYTE, OutOfSteps
+from contracts.runtime.upgrade import Ran, attempt, changed_packages, migrate_into
 from contracts.sdk.errors import ContractError
 
 __all__ = ["BlockContext", "BlockExecutor", "StateReader", "bootstrap", "run_query"]
 
+DUE_CALLS_MAX: Final = 64  # in one block; the others wait for the next
+DUE_STEPS_MAX: Final = 1_000_000  # of one
+ACTIVATIONS_MAX: Final = 16
+ACTIVATION_STEPS_MAX: Final = 10_000_000
+GENESIS_STEPS_MAX: Final = 2**62
+
+_DUE_TAG: Final = "hansa/due/1"
+
 
 class BlockExecutor:
-    """Executes a block's transactions in order over a state that it never touches.
+    """Executes one block over a state that it never touches: :meth:`begin`, each transaction, then
+    :meth:`finish`.
 
-    May raise LocalFault (NODE_FAULT and the store's): this node is at fault, there is no outcome.
+    May raise LocalFault (NODE_FAULT, RUNTIME_UNKNOWN and the store's): this node is at fault, there
+    is no outcome.
     """
 
     def __init__(self, registry: Registry, state: StateReader, block: BlockContext) -> None:
-        self._registry = registry
-        self._overlay = Overlay(state)
-        self._block = block
-        self._executed = 0
+        self.registry = registry
+        """The code that runs this block; :meth:`begin` may replace it."""
+        self.system_changed = False
+        """Whether governance's state was written by a decision that came into force."""
         self.write_sets: list[dict[bytes, bytes | None]] = []
         """What each executed transaction wrote, in order: reports of divergence compare it."""
+        self.due_receipts: list[Receipt] = []
+        """Of what ran by itself. In the block they stand behind the transactions' receipts."""
+        self.due_write_sets: list[dict[bytes, bytes | None]] = []
+        self._overlay = Overlay(state)
+        self._block = block
+        self._session = Session(registry, block, self._overlay)
         # Whose key a sender is, for as long as no transaction of the block changes identity.
         self._callers: dict[bytes, Caller] = {}
+        self._usage = self._usage_book()
+
+    @property
+    def state(self) -> StateReader:
+        """The state as the block has left it so far."""
+        return self._overlay
 
     @property
     def changes(self) -> dict[bytes, bytes | None]:
         """The block's net writes so far: key to value, None where deleted."""
         return self._overlay.changes
 
+    def _usage_book(self) -> usage.UsageBook:
+        is_kept = self.registry.get(usage.NAME) is not None
+        return usage.UsageBook(self._overlay, self._block.time_ms, is_kept=is_kept)
+
+    # --- what happens by itself ---------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Run what has become due, before the block's transactions."""
+        if self.registry.get(system.GOVERNANCE) is not None:
+            for key, proposal in system.scheduled(
+                self._overlay, self._block.height, ACTIVATIONS_MAX
+            ):
+                self._activate(key, proposal)
+        for key, call in due.ripe(self._overlay, self._block.time_ms, DUE_CALLS_MAX):
+            self._overlay.put(key, None)
+            overlay = Overlay(self._overlay)
+            ran = self._by_itself(
+                call.contract, call.method, call.args, overlay, DUE_STEPS_MAX, call.organisation
+            )
+            self._keep(ran, overlay)
+            self._usage.count(
+                call.organisation, steps=ran.steps_used, size=0, calls=1, transactions=0
+            )
+
+    def _activate(self, key: bytes, proposal: int) -> None:
+        """Put a decision into force, all of it or nothing. Where it brings new code, that is loaded
+        and its migration run; if one fails, the old code stays and governance is told."""
+        overlay = Overlay(self._overlay)
+        ran, registry = self._activated(proposal, overlay)
+        self._keep(ran, overlay)
+        if ran.code == OK:
+            self._run_code(registry)
+        else:
+            args = {"proposal": proposal, "code": ran.code, "detail": ran.detail}
+            overlay = Overlay(self._overlay)
+            self._keep(self._tell_governance("failed", args, overlay), overlay)
+        self._overlay.put(key, None)  # whatever became of it, not again
+        self.system_changed = True
+
+    def _activated(self, proposal: int, overlay: Overlay) -> tuple[Ran, Registry]:
+        ran = self._tell_governance("activate", {"proposal": proposal}, overlay)
+        if ran.code != OK:
+            return ran, self.registry
+        return self._with_new_code(ran, overlay)
+
+    def _with_new_code(self, ran: Ran, overlay: Overlay) -> tuple[Ran, Registry]:
+        """Load what governance's maps now hold and migrate the contracts that changed."""
+        if not any(key.startswith(system.PACKAGES_HEAD) for key in overlay.changes):
+            return ran, self.registry
+        try:
+            registry = self.registry.with_packages(system.read_packages(overlay))
+        except InputError as error:
+            return ran.failed(error.code, "the new source does not load"), self.registry
+        for name, from_version in changed_packages(self.registry, registry):
+            migrated = migrate_into(registry, overlay, self._block, name, from_version)
+            ran = ran.then(migrated)
+            if ran.code != OK:
+                return ran, self.registry
+        return ran, registry
+
+    def _tell_governance(self, method: str, args: dict[str, Any], overlay: Overlay) -> Ran:
+        return self._by_itself(system.GOVERNANCE, method, args, overlay, ACTIVATION_STEPS_MAX)
+
+    def _by_itself(
+        self,
+        contract: str,
+        method: str,
+        args: dict[str, Any],
+        overlay: Overlay,
+        steps_max: int,
+        pays: str = "",
+    ) -> Ran:
+        """Run a timed method."""
+        session = self._session
+        work = partial(session.run, contract, method, args, TIMED)
+        return attempt(session, overlay, Origin(pays=pays), steps_max, work)
+
+    def replace(self, package: Package) -> Receipt:
+        """Put a package into force here and now, as a decision would: for rehearsals."""
+        overlay = Overlay(self._overlay)
+        overlay.changes.update(system.package_values(package))
+        ran, registry = self._with_new_code(Ran(OK, "", 0, ()), overlay)
+        self._keep(ran, overlay)
+        if ran.code == OK:
+            self._run_code(registry)
+        return self.due_receipts[-1]
+
+    def _run_code(self, registry: Registry) -> None:
+        if registry is not self.registry:
+            self.registry = registry
+            self._session = Session(registry, self._block, self._overlay)
+            self._usage = self._usage_book()
+
+    def _keep(self, ran: Ran, overlay: Overlay) -> None:
+        """Keep the receipt of what ran by itself, and if it went well its writes."""
+        wire_id = sha256(encode([_DUE_TAG, self._block.height, len(self.due_receipts)]))
+        succeeded = ran.code == OK
+        if succeeded:
+            self._overlay.absorb(overlay)
+        events = ran.events if succeeded else ()
+        self.due_receipts.append(
+            Receipt(wire_id, ran.code, ran.detail, ran.steps_used, events, None)
+        )
+        self.due_write_sets.append(overlay.changes if succeeded else {})
+
+    # --- transactions -------------------------------------------------------------------------
+
     def execute(self, tx: Transaction) -> Receipt:
         """Run one transaction. Its ``result`` is the list of its calls' results."""
-        body = tx.body
-        index = self._executed
-        self._executed += 1
+        body, session = tx.body, self._session
+        meter = session.meter
         overlay = Overlay(self._overlay)
-        meter = Meter(body.steps_max)
-        origin = Origin(body.sender, tx.tx_id, index, self._who)
-        session = Session(self._registry, self._block, overlay, meter, origin)
+        size = len(tx.body_raw)
+        index = len(self.write_sets)
+        organisation = ""
+        meter.start(body.steps_max)
         try:
-            meter.charge(TRANSACTION_BYTE * len(tx.body_raw))
-            results = [session.call(call.contract, call.method, call.args) for call in body.calls]
+            caller = self._callers.get(body.sender) or self._look_up(body.sender)
+            organisation = caller.organisation
+            exceeded = self._usage.exceeded(organisation, size, len(body.calls))
+            if exceeded is not None:
+                raise ContractError("QUOTA_EXCEEDED", f"{organisation}: {exceeded}")
+            meter.charge(TRANSACTION_BYTE * size)
+            session.enter(
+                overlay,
+                Origin(body.sender, caller, tx.tx_id, index, self._ask_identity, organisation),
+            )
+            results = [session.run(call.contract, call.method, call.args) for call in body.calls]
         except ContractError as error:
             code, detail = code_and_detail(error)
+            receipt = Receipt(tx.wire_id, code, detail, meter.used, (), None)
         except OutOfSteps:
-            code, detail = "OUT_OF_STEPS", f"steps_max is {body.steps_max}"
+            detail = f"steps_max is {body.steps_max}"
+            receipt = Receipt(tx.wire_id, "OUT_OF_STEPS", detail, meter.used, (), None)
         else:
             self._overlay.absorb(overlay)
             self.write_sets.append(overlay.changes)
             if session.identity_written:
                 self._callers.clear()
-            return Receipt(tx.wire_id, OK, "", meter.used, tuple(session.events), results)
-        self.write_sets.append({})
-        return Receipt(tx.wire_id, code, detail, meter.used, (), None)
+            receipt = Receipt(tx.wire_id, OK, "", meter.used, tuple(session.events), results)
+        if receipt.code != OK:
+            self.write_sets.append({})
+        self._usage.count(
+            organisation,
+            steps=receipt.steps_used,
+            size=size,
+            calls=len(body.calls),
+            transactions=1,
+        )
+        return receipt
 
-    def _who(self, session: Session) -> Caller:
-        """The sender's organisation and roles. Refuses keys that may not sign (now).
+    def _look_up(self, sender: bytes) -> Caller:
+        """Whose key it is. Refuses keys that may not sign (now).
 
-        The price is part of the call's, so that a remembered answer costs the same.
+        Its price is part of the call's, so that a remembered answer costs the same.
         """
-        sender = session.origin.sender
-        if session.identity_written:
-            return self._look_up(sender, session.overlay)
-        found = self._callers.get(sender)
-        if found is None:
-            found = self._callers[sender] = self._look_up(sender, self._overlay)
+        found = self._callers[sender] = self._ask_identity(sender, self._overlay)
         return found
 
-    def _look_up(self, key: bytes, overlay: Overlay) -> Caller:
-        if self._registry.get(IDENTITY) is None:
+    def _ask_identity(self, key: bytes, state: StateReader) -> Caller:
+        if self.registry.get(IDENTITY) is None:
             return NOBODY
-        answer = _asking(self._registry, overlay, self._block).ask(IDENTITY, "caller", {"key": key})
-        return Caller(answer["organisation"], tuple(answer["roles"]))
+        meter = self.registry.meter
+        kept = meter.state
+        try:
+            answer = _ask(self.registry, state, self._block, IDENTITY, "caller", {"key": key})
+        finally:
+            meter.state = kept
+        return Caller(answer["organisation"], tuple(answer["roles"]), answer.get("attributes", {}))
+
+    def finish(self) -> None:
+        """Write what each organisation used, after the last transaction."""
+        self._usage.write()
 
 
-def _asking(registry: Registry, overlay: Overlay, block: BlockContext) -> Session:
-    return Session(registry, block, overlay, Meter(QUERY_STEPS_MAX), Origin(), read_only=True)
+def _ask(
+    registry: Registry,
+    state: StateReader,
+    block: BlockContext,
+    contract: str,
+    method: str,
+    args: dict[str, Any],
+) -> Any:
+    registry.meter.start(QUERY_STEPS_MAX)
+    session = Session(registry, block, Overlay(state), read_only=True)
+    return session.run(contract, method, args, QUERIES)
 
 
 def run_query(
@@ -112,7 +284,7 @@ def run_query(
     Raises InputError with the same codes as a receipt, LocalFault when the node is at fault.
     """
     try:
-        return _asking(registry, Overlay(state), block).ask(contract, method, args)
+        return _ask(registry, state, block, contract, method, args)
     except ContractError as error:
         raise InputError(*code_and_detail(error)) from error
     except OutOfSteps:
@@ -144,9 +316,11 @@ def bootstrap(
     for module in registry:
         if module.genesis is None:
             continue
-        session = Session(registry, block, overlay, Meter(2**62), Origin())
+        registry.meter.start(GENESIS_STEPS_MAX)
+        session = Session(registry, block, overlay)
         try:
-            session.start(module.name, dict(genesis_args.get(module.name, {})))
+            args = dict(genesis_args.get(module.name, {}))
+            session.run(module.name, module.genesis.name, args, ("genesis",))
         except ContractError as error:
             raise InputError("GENESIS_INVALID", f"{error.code}: {error.message}") from error
     return overlay.changes

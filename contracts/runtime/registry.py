@@ -10,46 +10,102 @@ from typing import Any, Final
 
 from consensus.primitives.codec import encode
 from consensus.primitives.crypto import sha256
-from contracts.sdk.contract import Contract, Method, methods_of
+from consensus.primitives.errors import InputError, LocalFault
+from contracts.runtime.package import RUNTIME, Package, package_of
+from contracts.runtime.steps import Meter
+from contracts.sdk.contract import Contract
+from contracts.sdk.methods import Method, methods_of
+from contracts.sdk.state import Layout
 
-RUNTIME: Final = 1  # the version of SDK types, step table and calling rules
+SUPPORTED_RUNTIMES: Final = frozenset((RUNTIME,))
+"""The versions of SDK types, step table and calling rules that this software keeps."""
+RESERVED_NAMES: Final = frozenset(("consensus", "due"))
+"""Names under which the state holds something else than a contract's."""
+
+ROOT: Final = Path(__file__).parents[2]
+BUILTIN: Final = (
+    ("contracts/system/people.py", "contracts/system/identity.py"),
+    ("contracts/supply/stock.py", "contracts/supply/batch.py"),
+)
+"""The files of the contracts that come with the node, in the order that genesis runs them."""
 
 
 class Module:
-    """A contract class with its methods ready to run."""
+    """A contract class with its methods ready to run. Raises TypeError for a wrong declaration."""
 
-    def __init__(self, contract: type[Contract]) -> None:
+    def __init__(self, contract: type[Contract], package: Package | None = None) -> None:
         self.contract = contract
+        self.package = package
         self.name = contract.name
+        if self.name in RESERVED_NAMES:
+            raise TypeError(f"no contract can be called {self.name}")
         self.methods: dict[str, Method] = methods_of(contract)
-        starts = [method for method in self.methods.values() if method.kind == "genesis"]
-        if len(starts) > 1:
-            raise TypeError(f"{self.name}: more than one genesis method")
-        self.genesis: Method | None = starts[0] if starts else None
+        self.layout = Layout(contract)
+        self.genesis = self._only("genesis")
+        self.migrate = self._only("migrate")
+
+    def _only(self, kind: str) -> Method | None:
+        return next((one for one in self.methods.values() if one.kind == kind), None)
 
     @cached_property
-    def source_digest(self) -> bytes:
-        """SHA-256 over the source texts of the contract and of what it derives from."""
+    def digest(self) -> bytes:
+        """Hash of name, version, runtime and source."""
+        if self.package is not None:
+            return self.package.manifest.digest
         classes = [base for base in self.contract.__mro__ if issubclass(base, Contract)][:-1]
         paths = dict.fromkeys(Path(inspect.getfile(base)) for base in classes)
-        return sha256(encode([path.read_text(encoding="utf-8") for path in paths]))
+        texts = [path.read_text(encoding="utf-8") for path in paths]
+        return sha256(encode([self.name, self.contract.version, RUNTIME, texts]))
 
 
 class Registry:
-    """Modules by name; genesis runs in the order given."""
+    """Modules by name; genesis runs in the order given. All run on one meter, so one at a time.
 
-    def __init__(self, contracts: Iterable[type[Contract]]) -> None:
+    A chain's registry is made :meth:`of` packages. Tests may give native classes, which are not
+    metered but for what they have the runtime do.
+    """
+
+    def __init__(self, contracts: Iterable[type[Contract]] = ()) -> None:
+        self.meter = Meter()
         self._modules: dict[str, Module] = {}
         for contract in contracts:
-            if contract.name in self._modules:
-                raise ValueError(f"two contracts called {contract.name}")
-            self._modules[contract.name] = Module(contract)
+            self._add(Module(contract))
+
+    @classmethod
+    def of(cls, packages: Iterable[Package]) -> Registry:
+        """Raises InputError CONTRACT_REFUSED, LocalFault RUNTIME_UNKNOWN."""
+        return cls().with_packages(packages)
+
+    def with_packages(self, packages: Iterable[Package]) -> Registry:
+        """A registry of these packages, on the same meter, with the modules of unchanged ones.
+
+        Raises InputError CONTRACT_REFUSED, LocalFault RUNTIME_UNKNOWN.
+        """
+        made = Registry()
+        made.meter = self.meter
+        for package in packages:
+            known = self._modules.get(package.name)
+            if known is not None and known.package == package:
+                made._add(known)
+            else:
+                made._add(_loaded(package, self.meter))
+        return made
+
+    def _add(self, module: Module) -> None:
+        if module.name in self._modules:
+            raise ValueError(f"two contracts called {module.name}")
+        self._modules[module.name] = module
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules.values())
 
     def get(self, name: str) -> Module | None:
         return self._modules.get(name)
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """Those that the modules come from; native classes have none."""
+        return tuple(module.package for module in self if module.package is not None)
 
     def schema(self) -> dict[str, Any]:
         """contract -> version, text, and methods with their arguments as JSON Schema."""
@@ -60,7 +116,7 @@ class Registry:
                 "methods": {
                     name: method.schema()
                     for name, method in module.methods.items()
-                    if method.kind != "genesis"
+                    if method.kind in ("call", "query")
                 },
             }
             for module in self
@@ -68,9 +124,36 @@ class Registry:
 
     @cached_property
     def digest(self) -> bytes:
-        """The contracts hash: over the runtime version and each module's name, version, source."""
-        modules = sorted((m.name, m.contract.version, m.source_digest) for m in self)
-        return sha256(encode(["hansa/contracts/1", RUNTIME, modules]))
+        """The contracts hash: over each module's name, version, runtime and sources."""
+        digests = [module.digest for module in sorted(self, key=lambda module: module.name)]
+        return sha256(encode(["hansa/contracts/2", digests]))
+
+
+def unknown_runtime(name: str, runtime: int) -> LocalFault:
+    return LocalFault(
+        "RUNTIME_UNKNOWN",
+        f"contract {name} is for runtime {runtime}, which this software lacks: install the"
+        " release in use",
+    )
+
+
+def _loaded(package: Package, meter: Meter) -> Module:
+    from contracts.runtime.loader import load
+
+    if package.runtime not in SUPPORTED_RUNTIMES:
+        raise unknown_runtime(package.name, package.runtime)
+    try:
+        return Module(load(package, meter), package)
+    except TypeError as error:
+        raise InputError("CONTRACT_REFUSED", f"{package.name}: {error}") from None
+
+
+def builtin_packages() -> tuple[Package, ...]:
+    """The contracts that come with the node, from their installed sources."""
+    return tuple(
+        package_of([(path, (ROOT / path).read_text(encoding="utf-8")) for path in paths])
+        for paths in BUILTIN
+    )
 
 
 def builtin_registry() -> Registry:

@@ -9,15 +9,18 @@ from typing import Any, Final, NamedTuple
 
 import msgpack
 
-from consensus.primitives.codec import encode
-from consensus.primitives.errors import CodecError, LocalFault
+from consensus.primitives.codec import encode_normal
+from consensus.primitives.errors import CodecError, InputError, LocalFault
 from consensus.receipt import EVENTS_MAX, Event
-from contracts.runtime import steps
-from contracts.runtime.overlay import Overlay
-from contracts.runtime.registry import Module, Registry
+from contracts.runtime import due, steps
+from contracts.runtime.overlay import Overlay, StateReader
+from contracts.runtime.package import Package, SourceFile
+from contracts.runtime.registry import SUPPORTED_RUNTIMES, Module, Registry, unknown_runtime
+from contracts.runtime.system import GOVERNANCE, runtime_in_force
 from contracts.sdk.contract import Context, require_role
 from contracts.sdk.errors import ContractError, refuse
-from contracts.sdk.values import plain
+from contracts.sdk.methods import Method
+from contracts.sdk.values import normal
 
 CALL_DEPTH_MAX: Final = 8
 OUTPUT_SIZE_MAX: Final = 256 * 1024  # of all events and results of one transaction
@@ -28,6 +31,11 @@ IDENTITY: Final = "identity"
 
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+CALLS: Final = ("call",)
+QUERIES: Final = ("query",)
+INVOKED: Final = ("call", "query")
+TIMED: Final = ("timed",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,91 +49,69 @@ class BlockContext:
 
 
 class Caller(NamedTuple):
-    """Whose key it is: organisation id and the roles that the key has now."""
+    """Whose key it is: organisation id, and the roles and attributes that the key has now."""
 
     organisation: str
     roles: tuple[str, ...]
+    attributes: dict[str, str]
 
 
-NOBODY: Final = Caller("", ())
+NOBODY: Final = Caller("", (), {})
 
 
 class Origin(NamedTuple):
-    """Where the calls of a session come from. ``who`` is asked at each call."""
+    """Where the calls of a transaction come from. ``look_up`` tells anew whose key it is, after
+    identity has been written."""
 
     sender: bytes = b""
+    caller: Caller = NOBODY
     tx_id: bytes = b""
     tx_index: int = 0
-    who: Callable[[Session], Caller] = lambda _: NOBODY
+    look_up: Callable[[bytes, StateReader], Caller] = lambda _, __: NOBODY
+    pays: str = ""  # the organisation whose usage it is
 
 
 class Session:
-    """Runs calls on one overlay. What it raises is a ContractError (a refusal, or
-    CONTRACT_FAULT for anything unexpected in contract code), OutOfSteps, or LocalFault.
+    """Runs calls on one overlay, on the registry's meter. What it raises is a ContractError (a
+    refusal, or CONTRACT_FAULT for anything unexpected in contract code), OutOfSteps, or LocalFault.
+
+    One session serves the transactions of a block one after the other, each from :meth:`enter`.
     """
 
     def __init__(
-        self,
-        registry: Registry,
-        block: BlockContext,
-        overlay: Overlay,
-        meter: steps.Meter,
-        origin: Origin,
-        *,
-        read_only: bool = False,
+        self, registry: Registry, block: BlockContext, overlay: Overlay, *, read_only: bool = False
     ) -> None:
         self.registry = registry
         self.block = block
-        self.overlay = overlay
-        self.meter = meter
-        self.origin = origin
-        self.read_only = read_only
-        self.events: list[Event] = []
-        self.identity_written = False
-        self.output_size = 0
+        self.meter = registry.meter
         self.output_size_max = ANSWER_SIZE_MAX if read_only else OUTPUT_SIZE_MAX
-        self.running: list[str] = []
+        self._is_query = read_only
+        self._frames: dict[str, Frame] = {}
+        self.enter(overlay, Origin())
+
+    def enter(self, overlay: Overlay, origin: Origin) -> None:
+        """Begin anew, on the budget that the meter has been given."""
+        self.overlay = overlay
+        self.origin = origin
+        self.caller = origin.caller
+        self.read_only = self._is_query
+        self.identity_written = False
+        self.events: list[Event] = []
+        self.output_size = 0
         self.calls = 0
+        self.running: tuple[str, ...] = ()
 
-    def call(self, contract: str, method: str, args: dict[str, Any]) -> Any:
-        """Run a call that a transaction makes, and return its canonical result.
+    def run(
+        self, contract: str, method: str, args: dict[str, Any], kinds: tuple[str, ...] = CALLS
+    ) -> Any:
+        """Run a method of one of the kinds, and return its canonical result.
 
-        Its arguments are canonical, and paid for with the transaction's bytes.
+        Its arguments are canonical, and paid for.
         """
-        return self._run(contract, method, args, ("call",))
-
-    def ask(self, contract: str, method: str, args: dict[str, Any]) -> Any:
-        """Run a query."""
-        return self._run(contract, method, args, ("query",))
-
-    def start(self, contract: str, args: dict[str, Any]) -> Any:
-        """Run a contract's genesis method."""
-        module = self.registry.get(contract)
-        assert module is not None and module.genesis is not None
-        return self._run(contract, module.genesis.name, args, ("genesis",))
-
-    def nested(self, contract: str, method: str, args: dict[str, Any]) -> Any:
-        """Run a call that a contract makes. Its refusal takes its own writes and events along."""
-        args, size = plain(args)
-        self.meter.charge(steps.ARGUMENT_BYTE * size)
-        base, events, output_size = self.overlay, len(self.events), self.output_size
-        self.overlay = Overlay(base)
-        try:
-            result = self._run(contract, method, args, ("call", "query"))
-            if self.overlay.changes:
-                base.absorb(self.overlay)
-            return result
-        except ContractError:
-            del self.events[events:]
-            self.output_size = output_size
-            raise
-        finally:
-            self.overlay = base
-
-    def _run(self, contract: str, method: str, args: dict[str, Any], kinds: tuple[str, ...]) -> Any:
-        if len(self.running) >= CALL_DEPTH_MAX:
+        running = self.running
+        if len(running) >= CALL_DEPTH_MAX:
             refuse("CALL_DEPTH", f"calls nested deeper than {CALL_DEPTH_MAX}")
-        if contract in self.running:
+        if contract in running:
             refuse("REENTRY", f"{contract} is already running in this call")
         module = self.registry.get(contract)
         if module is None:
@@ -135,17 +121,19 @@ class Session:
             what = "no method" if declared is None else f"a {declared.kind}, not a {kinds[0]},"
             refuse("UNKNOWN_METHOD", f"{contract} has {what} {method}")
         self.meter.charge(steps.CALL)
+        frame = self._frame(module)
         was_read_only = self.read_only
-        who = self.origin.who(self)
-        frame = Frame(self, module, who)
-        self.running.append(contract)
+        self.running = (*running, contract)
         self.calls += 1
         self.read_only = was_read_only or declared.kind == "query"
         try:
             checked = declared.checked(args)
-            if declared.roles:
-                require_role(frame.ctx, declared.roles)
-            result, size = plain(declared.function(module.contract(frame), **checked))
+            instance = module.contract(frame)
+            if declared.has_conditions:
+                check_conditions(declared, frame, checked)
+            result = declared.function(instance, **checked)
+            if result is not None:
+                result = normal(result, self.take_output)
         except (ContractError, steps.OutOfSteps, LocalFault):
             raise
         except (MemoryError, RecursionError, OSError, SystemError) as error:
@@ -156,102 +144,198 @@ class Session:
             # The text of an unexpected exception may differ between machines.
             raise ContractError("CONTRACT_FAULT", "") from error
         finally:
-            self.running.pop()
+            self.running = running
             self.read_only = was_read_only
-        self.meter.charge(steps.RESULT_BYTE * size)
-        self._count_output(size)
         return result
 
-    def _count_output(self, size: int) -> None:
-        self.output_size += size
-        if self.output_size > self.output_size_max:
-            refuse("OUTPUT_TOO_LARGE", f"events and results above {self.output_size_max} bytes")
+    def nested(self, contract: str, method: str, args: dict[str, Any]) -> Any:
+        """Run a call that a contract makes. Its refusal takes its own writes and events along."""
+        args = normal(args, self._take_arguments)
+        base, events, output_size = self.overlay, len(self.events), self.output_size
+        self.overlay = Overlay(base)
+        try:
+            result = self.run(contract, method, args, INVOKED)
+            base.absorb(self.overlay)
+            return result
+        except ContractError:
+            del self.events[events:]
+            self.output_size = output_size
+            raise
+        finally:
+            self.overlay = base
 
-    def emit(self, contract: str, name: str, fields: dict[str, Any]) -> None:
-        if self.read_only:
-            refuse("READ_ONLY", "a query emits no events")
-        if not _NAME.fullmatch(name):
-            raise ValueError("an event's name is letters, digits and '_'")
-        if len(self.events) >= EVENTS_MAX:
-            refuse("TOO_MANY_EVENTS", f"more than {EVENTS_MAX} events")
-        fields, size = plain(fields)
-        self.meter.charge(steps.EVENT + steps.EVENT_BYTE * size)
-        self._count_output(size)
-        self.events.append(Event(contract, name, fields))
-
-
-class Frame:
-    """One call of one contract: what its instance may reach."""
-
-    __slots__ = ("_contract", "_session", "ctx")
-
-    def __init__(self, session: Session, module: Module, who: Caller) -> None:
-        block, origin = session.block, session.origin
-        self._session = session
-        self._contract = module.name
-        self.ctx = Context(
+    def _frame(self, module: Module) -> Frame:
+        """The contract's frame, showing the call that now begins."""
+        frame = self._frames.get(module.name)
+        if frame is None:
+            frame = self._frames[module.name] = Frame(self, module)
+        block, origin = self.block, self.origin
+        if self.identity_written:
+            self.caller = origin.look_up(origin.sender, self.overlay)
+        organisation, roles, attributes = self.caller
+        frame.ctx = Context(
             block.chain_id,
             block.height,
             block.time_ms,
             origin.sender,
-            who.organisation,
-            who.roles,
+            organisation,
+            roles,
             origin.tx_id,
             origin.tx_index,
-            session.calls,
-            tuple(session.running),
+            self.calls,
+            self.running,
+            dict(attributes),
         )
+        return frame
+
+    def take_output(self, size: int) -> None:
+        """Pay for a part of an event or result before it is kept."""
+        self.meter.charge(steps.RESULT_BYTE * size)
+        self.output_size += size
+        if self.output_size > self.output_size_max:
+            refuse("OUTPUT_TOO_LARGE", f"events and results above {self.output_size_max} bytes")
+
+    def _take_arguments(self, size: int) -> None:
+        self.meter.charge(steps.ARGUMENT_BYTE * size)
+
+
+def check_conditions(declared: Method, frame: Frame, args: dict[str, Any]) -> None:
+    """Refuse with NOT_AUTHORISED, or NOT_FOUND, unless the method's conditions hold."""
+    mark, ctx = declared.mark, frame.ctx
+    if mark.contracts and (not ctx.callers or ctx.callers[-1] not in mark.contracts):
+        refuse("NOT_AUTHORISED", f"only called by {' or '.join(mark.contracts)}")
+    if mark.roles:
+        require_role(ctx, mark.roles)
+    for name, value in mark.attributes:
+        if ctx.attributes.get(name) != value:
+            refuse("NOT_AUTHORISED", f"needs the attribute {name} {value}")
+    if mark.own is not None:
+        name, parts, field = mark.own
+        key = tuple([args[part] for part in parts])
+        record = frame.bound[name].get(key)
+        if record is None:
+            refuse("NOT_FOUND", f"there is no record of {name} under this {' and '.join(parts)}")
+        if not ctx.organisation or getattr(record, field) != ctx.organisation:
+            refuse("NOT_AUTHORISED", f"the {field} of the record is another organisation")
+
+
+class Frame:
+    """One contract within a session: what its instances may reach, one call at a time."""
+
+    __slots__ = ("_meter", "_name", "_session", "_value_size", "bound", "ctx")
+
+    ctx: Context
+
+    def __init__(self, session: Session, module: Module) -> None:
+        self._session = session
+        self._meter = session.meter
+        self._name = module.name
+        self._value_size = 0
+        self.bound: dict[str, Any] = module.layout.bind(module.name, self)
 
     def read(self, key: bytes) -> Any:
-        session = self._session
-        raw = session.overlay.get(key)
+        raw = self._session.overlay.get(key)
         if raw is None:
-            session.meter.charge(steps.READ)
+            self._meter.charge(steps.READ)
             return None
-        session.meter.charge(steps.READ + steps.READ_BYTE * len(raw))
+        self._meter.charge(steps.READ + steps.READ_BYTE * len(raw))
         # Own bytes, encoded below and guarded by the state root: no second check.
         return msgpack.unpackb(raw)
 
     def write(self, key: bytes, value: Any) -> None:
-        session = self._session
-        if session.read_only:
-            refuse("READ_ONLY", "a query changes nothing")
+        self._check_writing()
+        self._meter.charge(steps.WRITE + steps.WRITE_BYTE * len(key))
+        self._value_size = 0
         try:
-            raw = encode(value)
+            raw = encode_normal(normal(value, self._take_value))
         except CodecError as error:
             refuse("VALUE_NOT_CANONICAL", error.message)
-        if len(raw) > VALUE_BYTES_MAX:
-            refuse("VALUE_TOO_LARGE", f"a value of more than {VALUE_BYTES_MAX} bytes")
-        session.meter.charge(steps.WRITE + steps.WRITE_BYTE * (len(key) + len(raw)))
-        session.overlay.put(key, raw)
-        if self._contract == IDENTITY:
-            session.identity_written = True
+        self._session.overlay.put(key, raw)
 
     def delete(self, key: bytes) -> None:
+        self._check_writing()
+        self._meter.charge(steps.WRITE + steps.WRITE_BYTE * len(key))
+        self._session.overlay.put(key, None)
+
+    def _check_writing(self) -> None:
         session = self._session
         if session.read_only:
             refuse("READ_ONLY", "a query changes nothing")
-        session.meter.charge(steps.WRITE + steps.WRITE_BYTE * len(key))
-        session.overlay.put(key, None)
-        if self._contract == IDENTITY:
+        if self._name == IDENTITY:
             session.identity_written = True
 
+    def _take_value(self, size: int) -> None:
+        self._meter.charge(steps.WRITE_BYTE * size)
+        self._value_size += size
+        if self._value_size > VALUE_BYTES_MAX:
+            refuse("VALUE_TOO_LARGE", f"a value of more than {VALUE_BYTES_MAX} bytes")
+
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, Any]]:
-        session = self._session
-        session.meter.charge(steps.SCAN)
-        for key, raw in session.overlay.scan(start, stop):
-            session.meter.charge(steps.READ + steps.READ_BYTE * len(raw))
+        self._meter.charge(steps.SCAN)
+        return self._entries(self._session.overlay.scan(start, stop))
+
+    def _entries(self, found: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, Any]]:
+        for key, raw in found:
+            self._meter.charge(steps.READ + steps.READ_BYTE * len(raw))
             yield key, msgpack.unpackb(raw)
 
     def emit(self, name: str, fields: dict[str, Any]) -> None:
-        self._session.emit(self._contract, name, fields)
+        session = self._session
+        if session.read_only:
+            refuse("READ_ONLY", "a query emits no events")
+        if type(name) is not str or len(name) > 64 or not _NAME.fullmatch(name):
+            refuse("EVENT_NAME", "an event's name is 1 to 64 letters, digits and '_'")
+        if len(session.events) >= EVENTS_MAX:
+            refuse("TOO_MANY_EVENTS", f"more than {EVENTS_MAX} events")
+        self._meter.charge(steps.EVENT)
+        session.events.append(Event(self._name, name, normal(fields, session.take_output)))
 
     def invoke(self, contract: str, method: str, args: dict[str, Any]) -> Any:
-        return self._session.nested(contract, method, args)
+        if type(contract) is not str or type(method) is not str:
+            refuse("UNKNOWN_METHOD", "contract and method are named by text")
+        return self._session.nested(contract[:64], method[:64], args)
+
+    def due(self, time_ms: int, method: str, args: dict[str, Any]) -> str:
+        self._check_writing()
+        session = self._session
+        module = session.registry.get(self._name)
+        assert module is not None
+        declared = module.methods.get(method) if type(method) is str else None
+        if declared is None or declared.kind not in TIMED:
+            refuse("UNKNOWN_METHOD", f"{self._name} has no timed method of this name")
+        self._value_size = 0
+        self._meter.charge(steps.READ + 2 * steps.WRITE)
+        args = normal(args, self._take_value)
+        declared.checked(args)
+        call = due.Call(self._name, method, args, session.origin.pays)
+        return due.put(session.overlay, time_ms, call)
+
+    def cancel(self, handle: str) -> None:
+        self._check_writing()
+        self._meter.charge(steps.READ + steps.WRITE)
+        due.cancel(self._session.overlay, handle, self._name)
+
+    def check_package(self, name: str, version: int, runtime: int, files: list[list[str]]) -> None:
+        if self._name != GOVERNANCE:
+            refuse("NOT_AUTHORISED", "governance alone asks this")
+        overlay = self._session.overlay
+        if runtime != runtime_in_force(overlay):
+            refuse("RUNTIME_NOT_IN_FORCE", f"the chain's parameters do not name runtime {runtime}")
+        if runtime not in SUPPORTED_RUNTIMES:
+            raise unknown_runtime(name, runtime)
+        try:
+            sources = tuple(SourceFile(path, text) for path, text in files)
+            package = Package(name, version, runtime, sources)
+            self._meter.charge(steps.SOURCE_BYTE * package.size)
+            self._session.registry.with_packages((package,))
+        except (CodecError, InputError):
+            # What is wrong with it is told by tools, in words that are free to change.
+            refuse("CONTRACT_REFUSED", f"the source of {name} does not pass the loader's check")
 
 
 def code_and_detail(error: ContractError) -> tuple[str, str]:
     """What of a refusal enters a receipt: a stable code, at most 250 characters of text."""
-    if not _CODE.fullmatch(error.code):
+    code, message = error.code, error.message
+    if type(code) is not str or type(message) is not str or not _CODE.fullmatch(code):
         return "CONTRACT_FAULT", ""
-    return error.code, error.message[:250].encode(errors="replace").decode()
+    return code, message[:250].encode(errors="replace").decode()

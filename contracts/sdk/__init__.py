@@ -1,8 +1,9 @@
 """What a contract author imports."""
 
 from contracts.sdk.commitments import Party, Personal, opens
-from contracts.sdk.contract import Context, Contract, call, genesis, query
+from contracts.sdk.contract import Context, Contract, call, genesis, migrate, query, timed
 from contracts.sdk.dates import gs1_date, iso_date, iso_time
+from contracts.sdk.digests import sha256
 from contracts.sdk.errors import BadValue, ContractError, refuse
 from contracts.sdk.fields import (
     Bic,
@@ -31,7 +32,7 @@ from contracts.sdk.fields import (
 from contracts.sdk.gs1 import Item, LotNumber, lot_path
 from contracts.sdk.money import Money
 from contracts.sdk.records import Quantity, Record
-from contracts.sdk.state import Counter, Map
+from contracts.sdk.state import Counter, Index, Map
 
 __all__ = [
     "BadValue",
@@ -52,6 +53,7 @@ __all__ = [
     "Gln",
     "Gtin",
     "Iban",
+    "Index",
     "Int",
     "Item",
     "Lei",
@@ -75,7 +77,10 @@ __all__ = [
     "iso_date",
     "iso_time",
     "lot_path",
+    "migrate",
     "opens",
     "query",
     "refuse",
+    "sha256",
+    "timed",
 ]

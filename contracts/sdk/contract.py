@@ -18,34 +18,32 @@
 
 A method's signature is the one declaration of its arguments: it checks them, and it is what the
 schema publishes. Every call gets a fresh instance: what shall last stands in maps and counters.
+Names with two underscores are the SDK's own, which contract source can't write.
 """
 
 from __future__ import annotations
 
-import inspect
-import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Protocol, TypeVar, overload
 
 from contracts.sdk.dates import date_of
-from contracts.sdk.errors import BadValue, ContractError, refuse
-from contracts.sdk.fields import Field, field_of
+from contracts.sdk.errors import refuse
+from contracts.sdk.records import Sealed
 
-Kind = Literal["call", "query", "genesis"]
+Kind = Literal["call", "query", "genesis", "migrate", "timed"]
 F = TypeVar("F", bound=Callable[..., Any])
 
-_MARK: Final = "hansa_method"
-_REQUIRED: Final = inspect.Parameter.empty
+MARK: Final = "__hansa_mark__"
 
 
 class Context(NamedTuple):
     """What a call may know of the world.
 
-    ``caller`` is the key that signed the transaction; ``organisation`` and ``roles`` are that
-    key's, by the identity contract, at this very moment. ``callers`` are the contracts that led
-    here, outermost first: empty when the transaction itself made the call. ``tx_index`` is the
-    transaction's place in the block, ``call_index`` counts its calls, of every contract.
-    A query has no caller: empty bytes, no organisation, no roles.
+    ``caller`` is the key that signed the transaction; ``organisation``, ``roles`` and
+    ``attributes`` are that key's, by the identity contract, at this very moment. ``callers`` are
+    the contracts that led here, outermost first: empty when the transaction itself made the call.
+    ``tx_index`` is the transaction's place in the block, ``call_index`` counts its calls, of every
+    contract. Queries and timed calls have no caller: empty bytes, no organisation, no roles.
     """
 
     chain_id: bytes
@@ -58,6 +56,7 @@ class Context(NamedTuple):
     tx_index: int
     call_index: int
     callers: tuple[str, ...]
+    attributes: dict[str, str]
 
     @property
     def today(self) -> int:
@@ -70,38 +69,61 @@ class CallHost(Protocol):
 
     @property
     def ctx(self) -> Context: ...
-    def read(self, key: bytes) -> Any: ...
-    def write(self, key: bytes, value: Any) -> None: ...
-    def delete(self, key: bytes) -> None: ...
-    def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, Any]]: ...
+    @property
+    def bound(self) -> Mapping[str, Any]: ...  # the contract's state, bound to this call
     def emit(self, name: str, fields: dict[str, Any]) -> None: ...
     def invoke(self, contract: str, method: str, args: dict[str, Any]) -> Any: ...
+    def due(self, time_ms: int, method: str, args: dict[str, Any]) -> str: ...
+    def cancel(self, handle: str) -> None: ...
+    def check_package(
+        self, name: str, version: int, runtime: int, files: list[list[str]]
+    ) -> None: ...
 
 
-class Contract:
+class Contract(metaclass=Sealed):
     """Base of all contract modules."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
 
     def __init__(self, host: CallHost) -> None:
-        self.host = host
+        self.__host = host
         self.ctx = host.ctx
+        self.__dict__.update(host.bound)
 
     def emit(self, name: str, /, **fields: Any) -> None:
         """Tell the world: an event with these fields."""
-        self.host.emit(name, fields)
+        self.__host.emit(name, fields)
 
     def invoke(self, contract: str, method: str, /, **args: Any) -> Any:
         """Call a method of another contract, in the same transaction and step budget.
 
         A refusal there undoes what it did there and is raised here as ContractError.
         """
-        return self.host.invoke(contract, method, args)
+        return self.__host.invoke(contract, method, args)
 
     def require(self, *roles: str) -> None:
         """Refuse with NOT_AUTHORISED unless the caller has one of the roles."""
         require_role(self.ctx, roles)
+
+    def due(self, time_ms: int, method: str, /, **args: Any) -> str:
+        """Have a timed method of this contract run in the first block whose time is not before
+        ``time_ms``. The answer is a handle for :meth:`cancel`.
+
+        It runs by itself, with no caller and a budget of its own; if it refuses, that is all.
+        """
+        return self.__host.due(time_ms, method, args)
+
+    def cancel(self, handle: str) -> None:
+        """Take back what :meth:`due` queued. Refuses with DUE_UNKNOWN what has run or never was."""
+        self.__host.cancel(handle)
+
+    def check_package(self, name: str, version: int, runtime: int, files: list[list[str]]) -> None:
+        """Refuse with CONTRACT_REFUSED a contract that could not be loaded; governance's alone.
+
+        ``files`` are [path, text], in import order.
+        """
+        self.__host.check_package(name, version, runtime, files)
 
 
 def require_role(ctx: Context, roles: tuple[str, ...]) -> None:
@@ -112,101 +134,81 @@ def require_role(ctx: Context, roles: tuple[str, ...]) -> None:
     refuse("NOT_AUTHORISED", f"needs the role {' or '.join(roles)}")
 
 
-def _marker(kind: Kind, roles: tuple[str, ...]) -> Callable[[F], F]:
-    def mark(function: F) -> F:
-        setattr(function, _MARK, (kind, roles))
-        return function
+class Own(NamedTuple):
+    """A condition: the record of ``map`` under the arguments ``key`` names the caller's
+    organisation in ``field``."""
 
-    return mark
+    map: str
+    key: tuple[str, ...]
+    field: str
+
+
+class Mark(NamedTuple):
+    """What a decorator says of a method."""
+
+    kind: Kind
+    roles: tuple[str, ...] = ()
+    own: Own | None = None
+    attributes: tuple[tuple[str, str], ...] = ()
+    contracts: tuple[str, ...] = ()
+
+
+def _marked(function: F, mark: Mark) -> F:
+    setattr(function, MARK, mark)
+    return function
 
 
 @overload
 def call(function: F, /) -> F: ...
 @overload
-def call(*, roles: tuple[str, ...]) -> Callable[[F], F]: ...
-def call(function: F | None = None, /, *, roles: tuple[str, ...] = ()) -> F | Callable[[F], F]:
-    """Marks a method that transactions call. With ``roles``, only callers who have one of them."""
-    mark = _marker("call", roles)
-    return mark if function is None else mark(function)
+def call(
+    *,
+    roles: tuple[str, ...] = ...,
+    own: tuple[str, str | tuple[str, ...], str] | None = ...,
+    attributes: tuple[tuple[str, str], ...] = ...,
+    contracts: tuple[str, ...] = ...,
+) -> Callable[[F], F]: ...
+def call(
+    function: F | None = None,
+    /,
+    *,
+    roles: tuple[str, ...] = (),
+    own: tuple[str, str | tuple[str, ...], str] | None = None,
+    attributes: tuple[tuple[str, str], ...] = (),
+    contracts: tuple[str, ...] = (),
+) -> F | Callable[[F], F]:
+    """Marks a method that transactions call, and who may. All conditions must hold.
+
+    ``roles``: the caller has one of them. ``own=("lots", "item", "maker")``: there is a record of
+    the map ``lots`` under the argument ``item`` (or a tuple of arguments; else NOT_FOUND), and its
+    field ``maker`` is the caller's organisation. ``attributes=(("region", "EU"),)``: the caller's
+    key has these. ``contracts``: only these contracts call it, no transaction does.
+    """
+    owned = None
+    if own is not None:
+        of, key, field = own
+        owned = Own(of, key if isinstance(key, tuple) else (key,), field)
+    mark = Mark("call", roles, owned, attributes, contracts)
+    return (lambda method: _marked(method, mark)) if function is None else _marked(function, mark)
 
 
 def query(function: F, /) -> F:
     """Marks a method that anyone may ask and that changes nothing."""
-    return _marker("query", ())(function)
+    return _marked(function, Mark("query"))
 
 
 def genesis(function: F, /) -> F:
-    """Marks the one method that fills the contract's state in block 0."""
-    return _marker("genesis", ())(function)
+    """Marks the one method that fills the contract's state when it comes to the chain: in block 0
+    with the genesis document's arguments, later by vote with none."""
+    return _marked(function, Mark("genesis"))
 
 
-class Method:
-    """A declared method, its argument checks made once."""
-
-    def __init__(self, contract: type[Contract], function: Callable[..., Any]) -> None:
-        self.contract = contract
-        self.function = function
-        self.name = function.__name__
-        self.kind: Kind
-        self.kind, self.roles = getattr(function, _MARK)
-        hints = typing.get_type_hints(function, include_extras=True)
-        self.fields: dict[str, Field] = {}
-        self.defaults: dict[str, Any] = {}
-        for parameter in list(inspect.signature(function).parameters.values())[1:]:
-            if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
-                raise TypeError(f"{contract.name}.{self.name}: {parameter} is not a plain argument")
-            self.fields[parameter.name] = field_of(hints[parameter.name])
-            if parameter.default is not _REQUIRED:
-                self.defaults[parameter.name] = parameter.default
-        self._checks = {name: field.check for name, field in self.fields.items()}
-        self._needed = self.fields.keys() - self.defaults.keys()
-
-    def checked(self, args: dict[str, Any]) -> dict[str, Any]:
-        """The arguments in their one form. Refuses with BAD_ARGUMENT naming the first bad one."""
-        checks = self._checks
-        found = {}
-        for name, value in args.items():
-            check = checks.get(name)
-            if check is None:
-                self._bad(name[:64], "there is no such argument")
-            try:
-                found[name] = check(value)
-            except BadValue as error:
-                self._bad(name, str(error))
-        if len(found) < len(checks):
-            for name in sorted(self._needed - found.keys()):
-                self._bad(name, "is missing")
-        return found
-
-    def _bad(self, argument: str, reason: str) -> typing.NoReturn:
-        raise ContractError(
-            "BAD_ARGUMENT", f"{self.contract.name}.{self.name}: {argument}: {reason}"
-        )
-
-    def schema(self) -> dict[str, Any]:
-        """The published form: kind, text, roles, and a JSON Schema of the arguments."""
-        properties = {}
-        for name, field in self.fields.items():
-            properties[name] = field.schema()
-            if name in self.defaults:
-                properties[name]["default"] = self.defaults[name]
-        return {
-            "kind": self.kind,
-            "doc": inspect.getdoc(self.function) or "",
-            "roles": list(self.roles),
-            "args": {
-                "type": "object",
-                "properties": properties,
-                "required": [name for name in self.fields if name not in self.defaults],
-                "additionalProperties": False,
-            },
-        }
+def migrate(function: F, /) -> F:
+    """Marks the one method, ``(self, from_version: int)``, that brings an older version's state to
+    this one's form when this version comes into force."""
+    return _marked(function, Mark("migrate"))
 
 
-def methods_of(contract: type[Contract]) -> dict[str, Method]:
-    """The declared methods by name."""
-    return {
-        name: Method(contract, getattr(contract, name))
-        for name in dir(contract)
-        if hasattr(getattr(contract, name), _MARK)
-    }
+def timed(function: F, /) -> F:
+    """Marks a method that only :meth:`Contract.due` runs."""
+    return _marked(function, Mark("timed"))

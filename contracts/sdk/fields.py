@@ -379,9 +379,9 @@ def field_of(hint: Any) -> Field:
         for note in notes:
             if isinstance(note, Field):
                 return note
-            if isinstance(note, Size):
-                return Items(field_of(typing.get_args(inner)[0]), note)
-        return field_of(inner)
+            if not isinstance(note, Size) or typing.get_origin(inner) is not list:
+                raise TypeError(f"{note!r} says nothing about a {inner!r}")
+            return Items(field_of(typing.get_args(inner)[0]), note)
     if typing.get_origin(hint) is list:
         return Items(field_of(typing.get_args(hint)[0]), Size(ITEMS_MAX))
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
@@ -392,7 +392,7 @@ def field_of(hint: Any) -> Field:
         return Data()
     if hint in _PLAIN:
         return _PLAIN[hint]
-    as_field = getattr(hint, "as_field", None)
+    as_field = getattr(hint, "__hansa_field__", None)
     if as_field is not None:
         found = as_field()
         assert isinstance(found, Field)

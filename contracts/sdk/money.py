@@ -34,10 +34,8 @@ class Money(Record):
     currency: Currency
 
     @classmethod
-    def as_field(cls) -> Field:
+    def __hansa_field__(cls) -> Field:
         return MoneyField(cls)
-
-    __hansa_field__ = as_field
 
     @property
     def digits(self) -> int:

@@ -5,11 +5,128 @@ from __future__ import annotations
 import dataclasses
 import operator
 import typing
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Self, dataclass_transform
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, ClassVar, Final, dataclass_transform
 
+from consensus.primitives.codec import data_to_json
 from contracts.sdk.errors import BadValue
 from contracts.sdk.fields import Field, Int, Text, field_of
+from contracts.sdk.values import plain
+
+_REQUIRED: Final = dataclasses.MISSING
+
+
+class Sealed(type):
+    """Type of classes whose attributes are never set once the class is made: what contract code
+    can reach must not carry anything from one call to the next."""
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        raise AttributeError(f"{cls.__name__} does not change")
+
+    def __delattr__(cls, name: str) -> None:
+        raise AttributeError(f"{cls.__name__} does not change")
+
+
+@dataclass_transform()
+class RecordType(Sealed):
+    """Makes a slotted class of annotated fields, with the usual ``__init__`` and ``==``."""
+
+    __hansa_names__: tuple[str, ...]
+    __hansa_defaults__: dict[str, Any]
+
+    def __new__(
+        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **options: Any
+    ) -> Any:
+        defaults: dict[str, Any] = {}
+        for base in bases:
+            defaults |= getattr(base, "__hansa_defaults__", {})
+        own = [field for field, hint in _annotations(namespace).items() if not _is_class_var(hint)]
+        for field in own:
+            if field in defaults:
+                raise TypeError(f"{name}.{field} is declared by its base")
+            defaults[field] = namespace.pop(field, _REQUIRED)
+        made = dataclasses.make_dataclass(
+            name,
+            [(field, Any, dataclasses.field(default=value)) for field, value in defaults.items()],
+        )
+        for method in ("__init__", "__repr__", "__eq__"):
+            namespace.setdefault(method, made.__dict__[method])
+        namespace["__slots__"] = tuple(own)
+        namespace["__hash__"] = None
+        namespace["__hansa_names__"] = tuple(defaults)
+        namespace["__hansa_defaults__"] = defaults
+        namespace["__hansa_plan__"] = None
+        return super().__new__(mcs, name, bases, namespace, **options)
+
+
+def _annotations(namespace: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = namespace.get("__annotations__", {})
+    return found
+
+
+def _is_class_var(hint: Any) -> bool:
+    text = hint if isinstance(hint, str) else str(hint)
+    return text.removeprefix("typing.").startswith("ClassVar")
+
+
+class Record(metaclass=RecordType):
+    """A value with typed fields. State keeps it as the list of its fields in order.
+
+    A later version may append fields with defaults: older, shorter lists still load.
+    """
+
+    __hansa_plan__: ClassVar[RecordPlan | None]
+
+    @classmethod
+    def __hansa_field__(cls) -> Field:
+        return RecordField(cls)
+
+
+class RecordPlan:
+    """How records of one class are checked, kept and read; made once per class.
+
+    ``store`` gives the list for the state, ``load`` the record of such a list, ``values`` the
+    tuple of the fields' values.
+    """
+
+    def __init__(self, record: type[Record]) -> None:
+        hints = typing.get_type_hints(record, include_extras=True)
+        self.record = record
+        self.names: tuple[str, ...] = record.__hansa_names__
+        self.fields = {name: field_of(hints[name]) for name in self.names}
+        self.needed = frozenset(
+            name for name, value in record.__hansa_defaults__.items() if value is _REQUIRED
+        )
+        self.values: Callable[[Any], tuple[Any, ...]] = _getter(self.names)
+        self._converts = any(field.converts for field in self.fields.values())
+
+    def store(self, value: Any) -> Sequence[Any]:
+        values = self.values(value)
+        if not self._converts:
+            return values
+        return [f.store(item) for f, item in zip(self.fields.values(), values, strict=True)]
+
+    def load(self, stored: list[Any]) -> Any:
+        if not self._converts:
+            return self.record(*stored)
+        fields = self.fields.values()
+        return self.record(*[f.load(item) for f, item in zip(fields, stored, strict=False)])
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    if not names:
+        return lambda _: ()
+    getter = operator.attrgetter(*names)
+    return getter if len(names) > 1 else lambda record: (getter(record),)
+
+
+def plan_of(record: type[Record]) -> RecordPlan:
+    """The class's plan. Raises TypeError where a hint names no field."""
+    plan = record.__dict__["__hansa_plan__"]
+    if plan is None:
+        plan = RecordPlan(record)
+        type.__setattr__(record, "__hansa_plan__", plan)
+    return plan  # type: ignore[no-any-return]
 
 
 class RecordField(Field):
@@ -19,18 +136,12 @@ class RecordField(Field):
 
     def __init__(self, record: type[Record]) -> None:
         self.record = record
-        self._needed = frozenset(
-            entry.name
-            for entry in dataclasses.fields(record)  # type: ignore[arg-type]
-            if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
-        )
 
     def check(self, value: Any) -> Record:
         if type(value) is not dict:
             raise BadValue(f"expected a map, got {type(value).__name__}")
-        fields = self.record.fields()
-        for name in sorted(self._needed - value.keys()):
-            raise BadValue(f"{name} is missing")
+        plan = plan_of(self.record)
+        fields = plan.fields
         checked = {}
         for name, item in value.items():
             field = fields.get(name)
@@ -40,77 +151,37 @@ class RecordField(Field):
                 checked[name] = field.check(item)
             except BadValue as error:
                 raise BadValue(f"{name}: {error}") from None
+        if len(checked) < len(fields):
+            for name in sorted(plan.needed - checked.keys()):
+                raise BadValue(f"{name} is missing")
         return self.record(**checked)
 
     def schema(self) -> dict[str, Any]:
+        plan = plan_of(self.record)
+        properties = {name: field.schema() for name, field in plan.fields.items()}
+        for name, value in self.record.__hansa_defaults__.items():
+            if name not in plan.needed:
+                properties[name]["default"] = data_to_json(plain(value)[0])
         return {
             "type": "object",
-            "properties": {name: field.schema() for name, field in self.record.fields().items()},
-            "required": sorted(self._needed),
+            "properties": properties,
+            "required": sorted(plan.needed),
             "additionalProperties": False,
         }
 
-    def store(self, value: Record) -> Any:
-        return value.to_stored()
+    def example(self) -> dict[str, Any]:
+        plan = plan_of(self.record)
+        return {name: plan.fields[name].example() for name in plan.names if name in plan.needed}
+
+    def store(self, value: Any) -> Any:
+        # Contract code may have put any value there.
+        if not isinstance(value, self.record):
+            raise BadValue(f"expected a {self.record.__name__}, got {type(value).__name__}")
+        return plan_of(type(value)).store(value)
 
     def load(self, stored: Any) -> Record:
-        return self.record.from_stored(stored)
-
-
-@dataclass_transform()
-class Record:
-    """A value with typed fields. State keeps it as the list of its fields in order.
-
-    A later version may append fields with defaults: older, shorter lists still load.
-    """
-
-    _fields: ClassVar[dict[str, Field] | None] = None
-    _values: ClassVar[Callable[[Any], Any] | None] = None
-    _converts: ClassVar[bool] = False
-
-    def __init_subclass__(cls) -> None:
-        dataclasses.dataclass(cls)
-        cls._fields = None
-        cls._values = None
-
-    @classmethod
-    def fields(cls) -> dict[str, Field]:
-        """Field name to field, in order."""
-        if cls._fields is None:
-            hints = typing.get_type_hints(cls, include_extras=True)
-            names = [entry.name for entry in dataclasses.fields(cls)]  # type: ignore[arg-type]
-            found = {name: field_of(hints[name]) for name in names}
-            cls._converts = any(field.converts for field in found.values())
-            getter = operator.attrgetter(*names)
-            cls._values = getter if len(names) > 1 else lambda record: (getter(record),)
-            cls._fields = found
-        return cls._fields
-
-    @classmethod
-    def field_names(cls) -> list[str]:
-        return list(cls.fields())
-
-    @classmethod
-    def as_field(cls) -> Field:
-        return RecordField(cls)
-
-    def to_stored(self) -> list[Any]:
-        cls = type(self)
-        fields = cls.fields()
-        assert cls._values is not None
-        values = list(cls._values(self))
-        if not cls._converts:
-            return values
-        return [field.store(value) for field, value in zip(fields.values(), values, strict=True)]
-
-    @classmethod
-    def from_stored(cls, stored: list[Any]) -> Self:
-        fields = cls.fields()
-        if not cls._converts:
-            return cls(*stored)
-        return cls(
-            *[field.load(value) for field, value in zip(fields.values(), stored, strict=False)]
-        )
+        loaded: Record = plan_of(self.record).load(stored)
+        return loaded
 
 
 class Quantity(Record):

@@ -1,30 +1,30 @@
-"""Typed state: maps of records or plain values, and counters."""
+"""Typed state: maps of records or plain values, indexes of maps, and counters.
+
+A declaration stands in the class; within a call, ``self.<name>`` is the declaration bound to the
+running call. Names with two underscores are the SDK's own, which contract source can't write.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar, overload
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, overload
 
-from consensus.primitives.keys import (
-    Part,
-    digest_part,
-    encode_key,
-    lower_bound,
-    prefix_range,
-)
+from consensus.primitives.errors import InputError
+from consensus.primitives.keys import decode_key, digest_part, encode_key, lower_bound
 from consensus.primitives.tree import KEY_BYTES_MAX
 from contracts.sdk.errors import refuse
-from contracts.sdk.records import Record
-
-if TYPE_CHECKING:
-    from contracts.sdk.contract import Contract
+from contracts.sdk.records import Record, plan_of
 
 V = TypeVar("V")
+T = TypeVar("T")
 KeyParts = str | bytes | int | tuple[str | bytes | int, ...]
 
+PART_SIZE_MAX: Final = 1024  # characters or bytes of a hashed part
 _DIGEST_TAG: Final = b"\x01"  # as consensus.primitives.keys has it
+_ABOVE: Final = b"\xff"
 _PART_KINDS: Final = frozenset((str, bytes, int))
+_SIZED_KINDS: Final = frozenset((str, bytes))
 
 
 class Host(Protocol):
@@ -36,78 +36,70 @@ class Host(Protocol):
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, Any]]: ...
 
 
-@lru_cache(maxsize=1 << 16)
+def _make_part(part: Any, is_hashed: bool) -> bytes:
+    try:
+        if is_hashed:
+            return _DIGEST_TAG + digest_part(part).value
+        return lower_bound("c", "m", (part,))[len(b"c\0m\0") :]
+    except InputError as error:
+        refuse(error.code, error.message)
+
+
+_remembered_part = lru_cache(maxsize=1 << 15)(_make_part)
+_REMEMBERED_SIZE_MAX: Final = 128
+
+
 def _part_bytes(part: Any, is_hashed: bool) -> bytes:
-    """One part as it stands in a key. Parts are of exactly the kinds above."""
-    if is_hashed:
-        return _DIGEST_TAG + digest_part(part).value
-    return lower_bound("c", "m", (part,))[len(b"c\0m\0") :]
+    """One part as it stands in a key. Refuses KEY_PART or KEY_TOO_LONG."""
+    kind = type(part)
+    # Exactly these types: True equals 1, and what is remembered must not take one for the other.
+    if kind not in _PART_KINDS:
+        refuse("KEY_PART", f"a {kind.__name__} can't be part of a key")
+    if kind in _SIZED_KINDS and len(part) > _REMEMBERED_SIZE_MAX:
+        if len(part) > (PART_SIZE_MAX if is_hashed else KEY_BYTES_MAX):
+            refuse("KEY_TOO_LONG", f"a part of {len(part)} characters or bytes")
+        return _make_part(part, is_hashed)
+    return _remembered_part(part, is_hashed)
 
 
-def _key_parts(hashed: tuple[bool, ...], parts: tuple[Any, ...]) -> tuple[Part, ...]:
-    return tuple(
-        digest_part(part) if is_hashed else part
-        for is_hashed, part in zip(hashed, parts, strict=False)
-    )
+class Scan(Generic[T]):
+    """Entries of a map in key order, by int, bytes, text: each is paid for when it is taken.
+
+    Hashed parts have no order of their own, but the same one on every node.
+    """
+
+    __slots__ = ("__entries", "__left", "__load")
+
+    def __init__(self, entries: Iterator[tuple[bytes, Any]], load: Any, limit: int | None) -> None:
+        self.__entries = entries
+        self.__load = load
+        self.__left = -1 if limit is None else max(0, limit)
+
+    def __iter__(self) -> Scan[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self.__left == 0:
+            raise StopIteration
+        self.__left -= 1
+        key, stored = next(self.__entries)
+        found: T = self.__load(key, stored)
+        return found
 
 
-class BoundMap(Generic[V]):
-    """A map within one call. A key is one part, or a tuple of as many as the map declares."""
+class Declared:
+    """A declaration in a contract class; ``name`` is the attribute's."""
 
-    def __init__(self, declared: Map[V], contract: str, host: Host) -> None:
-        self._declared = declared
-        self._contract = contract
-        self._host = host
-        self._head = declared.head(contract)
+    name: str
 
-    def _parts(self, key: KeyParts) -> tuple[Any, ...]:
-        parts = key if type(key) is tuple else (key,)
-        for part in parts:
-            # Exactly these types: True equals 1, and the key cache must not take one for the other.
-            if type(part) not in _PART_KINDS:
-                refuse("KEY_PART", f"a {type(part).__name__} can't be part of a key")
-        return parts
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
 
-    def _key(self, key: KeyParts) -> bytes:
-        declared = self._declared
-        parts = self._parts(key)
-        if len(parts) != len(declared.key):
-            refuse("KEY_PART", f"{declared.name} has keys of {len(declared.key)} parts")
-        # As encode_key makes it, from parts remembered between calls.
-        raw = self._head + b"".join(map(_part_bytes, parts, declared.hashed)) + b"\0"
-        if len(raw) > KEY_BYTES_MAX:
-            refuse("KEY_TOO_LONG", f"{declared.name} has keys of at most {KEY_BYTES_MAX} bytes")
-        return raw
-
-    def get(self, key: KeyParts) -> V | None:
-        """The value, or None."""
-        stored = self._host.read(self._key(key))
-        return None if stored is None else self._declared.load(stored)
-
-    def put(self, key: KeyParts, value: V) -> None:
-        """Set the value."""
-        self._host.write(self._key(key), self._declared.store(value))
-
-    def delete(self, key: KeyParts) -> None:
-        """Remove the value, if there is one."""
-        self._host.delete(self._key(key))
-
-    def __contains__(self, key: KeyParts) -> bool:
-        return self._host.read(self._key(key)) is not None
-
-    def values(self, leading: KeyParts = ()) -> Iterator[V]:
-        """The values whose keys begin with these parts, in key order: by int, bytes, text.
-
-        Hashed parts have no order of their own, but the same one on every node.
-        """
-        declared = self._declared
-        parts = _key_parts(declared.hashed, self._parts(leading))
-        start, stop = prefix_range(self._contract, declared.name, parts)
-        for _, stored in self._host.scan(start, stop):
-            yield declared.load(stored)
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.name}"
 
 
-class Map(Generic[V]):
+class Map(Declared, Generic[V]):
     """Declares a map of a contract::
 
         keys = Map(KeyRecord, key=("key",))
@@ -117,83 +109,315 @@ class Map(Generic[V]):
     and what no range needs in order.
     """
 
-    name: str
-
     def __init__(
         self, value: type[V], *, key: tuple[str, ...], hashed: tuple[str, ...] = ()
     ) -> None:
+        if unknown := [part for part in hashed if part not in key]:
+            raise TypeError(f"hashed names {unknown[0]}, which is no part of the key")
         self.value = value
         self.key = key
         self.hashed = tuple(part in hashed for part in key)
-        self._heads: dict[str, bytes] = {}
-        self._record: type[Record] | None = (
+        self.record: type[Record] | None = (
             value if isinstance(value, type) and issubclass(value, Record) else None
         )
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def head(self, contract: str) -> bytes:
-        """What all keys of the map in this contract begin with."""
-        found = self._heads.get(contract)
-        if found is None:
-            found = self._heads[contract] = lower_bound(contract, self.name, ())
-        return found
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, instance: Contract, owner: type) -> BoundMap[V]: ...
-    def __get__(self, instance: Contract | None, owner: type) -> Self | BoundMap[V]:
+    def __get__(self, instance: object, owner: type) -> BoundMap[V]: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | BoundMap[V]:
         if instance is None:
             return self
-        bound = BoundMap(self, instance.name, instance.host)
-        instance.__dict__[self.name] = bound  # found first from now on
-        return bound
+        raise AttributeError(self.name)  # instances have it bound
 
-    def store(self, value: V) -> Any:
-        return value if self._record is None else value.to_stored()  # type: ignore[attr-defined]
 
-    def load(self, stored: Any) -> V:
-        if self._record is None:
-            found: V = stored
+class BoundMap(Generic[V]):
+    """A map within one call. A key is one part, or a tuple of as many as the map declares."""
+
+    __slots__ = (
+        "__declared", "__hashed", "__head", "__host", "__indexes", "__is_record", "__length",
+        "__load", "__store",
+    )  # fmt: skip
+
+    def __init__(
+        self, declared: Map[V], contract: str, host: Host, indexes: tuple[Index[Any], ...]
+    ) -> None:
+        self.__declared = declared
+        self.__host = host
+        self.__head = lower_bound(contract, declared.name, ())
+        self.__hashed = declared.hashed
+        self.__length = len(declared.key)
+        self.__is_record = declared.record is not None
+        if declared.record is not None:
+            plan = plan_of(declared.record)
+            self.__load = plan.load
+            self.__store = plan.store
+        self.__indexes = tuple(
+            _Keeper(index, lower_bound(contract, index.name, ())) for index in indexes
+        )
+
+    def __key(self, key: KeyParts) -> bytes:
+        parts = key if type(key) is tuple else (key,)
+        if len(parts) != self.__length:
+            refuse("KEY_PART", f"{self.__declared.name} has keys of {self.__length} parts")
+        # As encode_key makes it, from parts remembered between calls.
+        raw = self.__head + b"".join(map(_part_bytes, parts, self.__hashed)) + b"\0"
+        if len(raw) > KEY_BYTES_MAX:
+            refuse(
+                "KEY_TOO_LONG", f"{self.__declared.name} has keys of at most {KEY_BYTES_MAX} bytes"
+            )
+        return raw
+
+    def get(self, key: KeyParts) -> V | None:
+        """The value, or None."""
+        stored = self.__host.read(self.__key(key))
+        if stored is None or not self.__is_record:
+            found: V | None = stored
             return found
-        return self._record.from_stored(stored)  # type: ignore[return-value]
+        return self.__load(stored)  # type: ignore[no-any-return]
+
+    def put(self, key: KeyParts, value: V) -> None:
+        """Set the value."""
+        raw = self.__key(key)
+        stored: Any = value
+        if self.__is_record:
+            if type(value) is not self.__declared.record:
+                refuse(
+                    "VALUE_NOT_CANONICAL",
+                    f"{self.__declared.name} does not keep a {type(value).__name__}",
+                )
+            stored = self.__store(value)
+        elif value is None:
+            refuse("VALUE_NOT_CANONICAL", "None is what a missing value reads as: delete it")
+        if self.__indexes:
+            self.__reindex(raw, key, value)
+        self.__host.write(raw, stored)
+
+    def delete(self, key: KeyParts) -> None:
+        """Remove the value, if there is one."""
+        raw = self.__key(key)
+        if self.__indexes:
+            self.__reindex(raw, key, None)
+        self.__host.delete(raw)
+
+    def __contains__(self, key: KeyParts) -> bool:
+        return self.__host.read(self.__key(key)) is not None
+
+    def values(self, leading: KeyParts = (), limit: int | None = None) -> Scan[V]:
+        """The values whose keys begin with these parts, in key order, at most ``limit``."""
+        return Scan(self.__entries(leading), self.__value, limit)
+
+    def keys(self, leading: KeyParts = (), limit: int | None = None) -> Scan[Any]:
+        """So the keys: one part, or a tuple of them. A map with hashed parts does not know them."""
+        self.__check_known()
+        return Scan(self.__entries(leading), _parts_of, limit)
+
+    def items(self, leading: KeyParts = (), limit: int | None = None) -> Scan[tuple[Any, V]]:
+        """So the keys with their values."""
+        self.__check_known()
+        return Scan(self.__entries(leading), self.__item, limit)
+
+    def __value(self, key: bytes, stored: Any) -> V:
+        return self.__load(stored) if self.__is_record else stored  # type: ignore[no-any-return]
+
+    def __item(self, key: bytes, stored: Any) -> tuple[Any, V]:
+        return _parts_of(key, stored), self.__value(key, stored)
+
+    def __check_known(self) -> None:
+        if any(self.__hashed):
+            refuse("KEY_PART", f"{self.__declared.name} has hashed parts, which nobody can name")
+
+    def __entries(self, leading: KeyParts) -> Iterator[tuple[bytes, Any]]:
+        parts = leading if type(leading) is tuple else (leading,)
+        if len(parts) > self.__length:
+            refuse("KEY_PART", f"{self.__declared.name} has keys of {self.__length} parts")
+        start = self.__head + b"".join(map(_part_bytes, parts, self.__hashed))
+        if len(start) > KEY_BYTES_MAX:
+            refuse("KEY_TOO_LONG", f"a range of {self.__declared.name}")
+        return self.__host.scan(start, start + _ABOVE)
+
+    def __reindex(self, raw: bytes, key: KeyParts, new: V | None) -> None:
+        """Move the entries of the map's indexes, where the value's fields changed."""
+        host = self.__host
+        stored = host.read(raw)
+        old = None if stored is None else self.__load(stored)
+        parts = list(key) if type(key) is tuple else [key]
+        tail = raw[len(self.__head) :]
+        for keeper in self.__indexes:
+            before = None if old is None else keeper.entry(old, tail)
+            after = None if new is None else keeper.entry(new, tail)
+            if before == after:
+                continue
+            if before is not None:
+                host.delete(before)
+            if after is not None:
+                host.write(after, parts)
+
+
+def _parts_of(key: bytes, stored: Any) -> Any:
+    parts = decode_key(key)[2]
+    return parts[0] if len(parts) == 1 else parts
+
+
+class Index(Declared, Generic[V]):
+    """Declares another order of a map of records, kept up whenever the map changes::
+
+        lots = Map(Lot, key=("item",), hashed=("item",))
+        lots_of = Index(lots, on=("maker",))
+
+        for lot in self.lots_of.values("9521321000010"): ...
+
+    ``on`` names fields of the record, each text, bytes or a whole number; ``hashed`` those of them
+    that enter as SHA-256. The map may also be given by its attribute's name.
+    """
+
+    def __init__(
+        self, of: Map[V] | str, *, on: tuple[str, ...], hashed: tuple[str, ...] = ()
+    ) -> None:
+        if not on:
+            raise TypeError("an index is on one field at least")
+        if unknown := [part for part in hashed if part not in on]:
+            raise TypeError(f"hashed names {unknown[0]}, which the index is not on")
+        self.of = of
+        self.on = on
+        self.hashed = tuple(part in hashed for part in on)
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> BoundIndex[V]: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | BoundIndex[V]:
+        if instance is None:
+            return self
+        raise AttributeError(self.name)
+
+
+class _Keeper:
+    """Where an index has its entry for a record."""
+
+    def __init__(self, index: Index[Any], head: bytes) -> None:
+        self._index = index
+        self._head = head
+
+    def entry(self, record: Any, tail: bytes) -> bytes:
+        index = self._index
+        parts = [getattr(record, name) for name in index.on]
+        key = self._head + b"".join(map(_part_bytes, parts, index.hashed)) + tail
+        if len(key) > KEY_BYTES_MAX:
+            refuse("KEY_TOO_LONG", f"{index.name} has keys of at most {KEY_BYTES_MAX} bytes")
+        return key
+
+
+class BoundIndex(Generic[V]):
+    """An index within one call."""
+
+    __slots__ = ("__declared", "__head", "__host", "__map")
+
+    def __init__(self, declared: Index[V], of: Map[V], contract: str, host: Host) -> None:
+        self.__declared = declared
+        self.__host = host
+        self.__head = lower_bound(contract, declared.name, ())
+        self.__map = BoundMap(of, contract, host, ())
+
+    def values(self, leading: KeyParts, limit: int | None = None) -> Scan[V]:
+        """The records whose fields begin with these values, in their order; a read each."""
+        return Scan(self.__entries(leading), self.__value, limit)
+
+    def keys(self, leading: KeyParts, limit: int | None = None) -> Scan[Any]:
+        """Their keys in the map."""
+        return Scan(self.__entries(leading), self.__key, limit)
+
+    def __entries(self, leading: KeyParts) -> Iterator[tuple[bytes, Any]]:
+        declared = self.__declared
+        parts = leading if type(leading) is tuple else (leading,)
+        if len(parts) > len(declared.on):
+            refuse("KEY_PART", f"{declared.name} is on {len(declared.on)} fields")
+        start = self.__head + b"".join(map(_part_bytes, parts, declared.hashed))
+        if len(start) > KEY_BYTES_MAX:
+            refuse("KEY_TOO_LONG", f"a range of {declared.name}")
+        return self.__host.scan(start, start + _ABOVE)
+
+    def __key(self, key: bytes, stored: Any) -> Any:
+        return stored[0] if len(stored) == 1 else tuple(stored)
+
+    def __value(self, key: bytes, stored: Any) -> V | None:
+        return self.__map.get(self.__key(key, stored))
 
 
 class BoundCounter:
     """A counter within one call."""
 
+    __slots__ = ("__host", "__key")
+
     def __init__(self, key: bytes, host: Host) -> None:
-        self._key = key
-        self._host = host
+        self.__key = key
+        self.__host = host
 
     @property
     def value(self) -> int:
-        return self._host.read(self._key) or 0
+        return self.__host.read(self.__key) or 0
 
     def add(self, amount: int = 1) -> int:
         """The new value."""
+        if type(amount) is not int:
+            refuse("VALUE_NOT_CANONICAL", "a counter adds whole numbers")
         new = self.value + amount
-        self._host.write(self._key, new)
+        self.__host.write(self.__key, new)
         return new
 
 
-class Counter:
+class Counter(Declared):
     """Declares a whole number that starts at 0."""
-
-    name: str
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, instance: Contract, owner: type) -> BoundCounter: ...
-    def __get__(self, instance: Contract | None, owner: type) -> Self | BoundCounter:
+    def __get__(self, instance: object, owner: type) -> BoundCounter: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | BoundCounter:
         if instance is None:
             return self
-        bound = BoundCounter(encode_key(instance.name, self.name, ()), instance.host)
-        instance.__dict__[self.name] = bound
-        return bound
+        raise AttributeError(self.name)
+
+
+class Layout:
+    """The state that a contract class declares, its indexes joined to their maps.
+
+    Raises TypeError where a declaration makes no sense.
+    """
+
+    def __init__(self, contract: type) -> None:
+        self.declared: dict[str, Declared] = {}
+        for base in reversed(contract.__mro__):
+            for name, value in base.__dict__.items():
+                if isinstance(value, Declared):
+                    self.declared[name] = value
+        self._maps: dict[str, Map[Any]] = {}  # index name -> its map
+        self._indexes: dict[str, tuple[Index[Any], ...]] = {}  # map name -> its indexes
+        for name, value in self.declared.items():
+            if isinstance(value, Map) and value.record is not None:
+                plan_of(value.record)
+            if isinstance(value, Index):
+                self._join(f"{contract.__name__}.{name}", value)
+
+    def _join(self, where: str, index: Index[Any]) -> None:
+        of = self.declared.get(index.of if isinstance(index.of, str) else index.of.name)
+        if not isinstance(of, Map) or of.record is None:
+            raise TypeError(f"{where}: there is no such map of records")
+        fields = plan_of(of.record).fields
+        if unknown := [field for field in index.on if field not in fields]:
+            raise TypeError(f"{where}: {of.name} has no field {unknown[0]}")
+        self._maps[index.name] = of
+        self._indexes[of.name] = (*self._indexes.get(of.name, ()), index)
+
+    def bind(self, contract: str, host: Host) -> dict[str, Any]:
+        """What ``self.<name>`` is within calls of a contract, by name."""
+        return {
+            name: self._bound(declared, contract, host) for name, declared in self.declared.items()
+        }
+
+    def _bound(self, declared: Declared, contract: str, host: Host) -> Any:
+        if isinstance(declared, Map):
+            return BoundMap(declared, contract, host, self._indexes.get(declared.name, ()))
+        if isinstance(declared, Index):
+            return BoundIndex(declared, self._maps[declared.name], contract, host)
+        return BoundCounter(encode_key(contract, declared.name, ()), host)

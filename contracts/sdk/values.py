@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from consensus.primitives.codec import INT_MAX, INT_MIN
@@ -9,46 +10,91 @@ from contracts.sdk.errors import refuse
 
 VALUE_DEPTH_MAX: Final = 16
 VALUE_ITEMS_MAX: Final = 1024
+PLAIN_SIZE_MAX: Final = 1 << 20
+
+_STRINGS: Final = frozenset((str,))
 
 
-def plain(value: Any, depth: int = VALUE_DEPTH_MAX) -> tuple[Any, int]:
-    """(the value as None, bool, int, str, bytes, lists and str-keyed dicts of them; its size).
+def normal(value: Any, take: Callable[[int], None], depth: int = VALUE_DEPTH_MAX) -> Any:
+    """A copy as None, bool, int, str, bytes, lists, and dicts whose text keys stand in order.
 
-    Records become dicts of their fields. The size counts 1 for every value, and the length of
-    text and bytes: a measure that is the same on every machine and needs no encoding.
+    Records become dicts of their fields. ``take`` is told the size of each container as the walk
+    goes and may raise: what a contract hands over is paid for although one list may stand in it
+    many times. A size is 9 for a whole number, 1 for every other value and key, and the bytes of
+    text: the same on every machine, and about what the encoding takes.
     Refuses with VALUE_NOT_CANONICAL or VALUE_TOO_LARGE.
     """
     kind = type(value)
-    if kind is str or kind is bytes:
-        return value, 1 + len(value)
-    if kind is int:
-        if not INT_MIN <= value <= INT_MAX:
-            refuse("VALUE_NOT_CANONICAL", "a whole number beyond 64 bits")
-        return value, 9
-    if value is None or kind is bool:
-        return value, 1
-    if kind is not dict and kind is not list and kind is not tuple:
-        fields = getattr(kind, "field_names", None)
-        if fields is None:
-            refuse("VALUE_NOT_CANONICAL", f"a {kind.__name__} has no canonical form")
-        value = {name: getattr(value, name) for name in fields()}
-        kind = dict
+    if kind is dict:
+        if len(value) > VALUE_ITEMS_MAX:
+            refuse("VALUE_TOO_LARGE", f"{len(value)} items, more than {VALUE_ITEMS_MAX}")
+        if not _STRINGS.issuperset(map(type, value)):
+            refuse("VALUE_NOT_CANONICAL", "map keys must be text")
+        keys = sorted(value)
+        items = _row([value[key] for key in keys], take, depth)
+        take(sum(map(text_size, keys)))
+        return dict(zip(keys, items, strict=True))
+    if kind is list or kind is tuple:
+        return _row(value, take, depth)
+    names = getattr(kind, "__hansa_names__", None)
+    if names is not None:
+        return normal({name: getattr(value, name) for name in names}, take, depth)
+    if value is None:
+        take(1)
+        return None
+    return _row((value,), take, 1)[0]
+
+
+def _row(items: Sequence[Any], take: Callable[[int], None], depth: int) -> list[Any]:
     if depth == 0:
         refuse("VALUE_TOO_LARGE", f"nested deeper than {VALUE_DEPTH_MAX} levels")
-    if len(value) > VALUE_ITEMS_MAX:
-        refuse("VALUE_TOO_LARGE", f"{len(value)} items, more than {VALUE_ITEMS_MAX}")
+    if len(items) > VALUE_ITEMS_MAX:
+        refuse("VALUE_TOO_LARGE", f"{len(items)} items, more than {VALUE_ITEMS_MAX}")
+    made = []
     size = 1
-    if kind is dict:
-        result = {}
-        for key in value:
-            if type(key) is not str:
-                refuse("VALUE_NOT_CANONICAL", "map keys must be text")
-            result[key], item_size = plain(value[key], depth - 1)
-            size += 1 + len(key) + item_size
-        return result, size
-    items = []
-    for item in value:
-        inner, item_size = plain(item, depth - 1)
-        items.append(inner)
-        size += item_size
-    return items, size
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            size += text_size(item)
+        elif kind is int:
+            if not INT_MIN <= item <= INT_MAX:
+                refuse("VALUE_NOT_CANONICAL", "a whole number beyond 64 bits")
+            size += 9
+        elif item is None or kind is bool:
+            size += 1
+        elif kind is bytes:
+            size += 1 + len(item)
+        elif kind in _CONTAINERS or hasattr(kind, "__hansa_names__"):
+            made.append(normal(item, take, depth - 1))
+            continue
+        else:
+            refuse("VALUE_NOT_CANONICAL", f"a {kind.__name__} has no canonical form")
+        made.append(item)
+    take(size)
+    return made
+
+
+_CONTAINERS: Final = frozenset((dict, list, tuple))
+
+
+def text_size(text: str) -> int:
+    """1 and the bytes of its UTF-8 form. Refuses what has none: a lone surrogate."""
+    if text.isascii():
+        return 1 + len(text)
+    try:
+        return 1 + len(text.encode())
+    except UnicodeEncodeError:
+        refuse("VALUE_NOT_CANONICAL", "text that has no UTF-8 form")
+
+
+def plain(value: Any) -> tuple[Any, int]:
+    """(:func:`normal` copy, size) of a value of at most a megabyte."""
+    size = 0
+
+    def take(part: int) -> None:
+        nonlocal size
+        size += part
+        if size > PLAIN_SIZE_MAX:
+            refuse("VALUE_TOO_LARGE", f"larger than {PLAIN_SIZE_MAX}")
+
+    return normal(value, take), size

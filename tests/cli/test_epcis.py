@@ -20,7 +20,7 @@ from consensus.primitives.errors import InputError
 from consensus.transaction import Call
 from contracts.runtime.registry import builtin_registry
 from contracts.sdk.checks import gln_valid
-from contracts.sdk.contract import methods_of
+from contracts.sdk.methods import methods_of
 from contracts.supply.batch import Batch
 from tests.cli.support import Hansa
 from tests.contracts.ledger import Ledger, seed_of

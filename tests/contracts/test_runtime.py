@@ -35,7 +35,8 @@ from contracts.sdk import (
     query,
     refuse,
 )
-from contracts.sdk.contract import methods_of
+from contracts.sdk.methods import methods_of
+from contracts.sdk.state import Layout
 from tests.contracts.ledger import MAKER, Ledger, consortium, seed_of
 
 SEED = bytes(32)
@@ -421,25 +422,21 @@ def test_map_keys_are_the_codec_s(first: Any, second: int) -> None:
     from consensus.primitives.keys import digest_part
 
     class Host:
-        ctx = None
-
         def read(self, key: bytes) -> Any:
             found.append(key)
 
     found: list[bytes] = []
-    Toy(Host()).names.get((first, second))  # type: ignore[arg-type]
+    Layout(Toy).bind("toy", Host())["names"].get((first, second))  # type: ignore[arg-type]
     assert found == [encode_key("toy", "names", (digest_part(first), second))]
 
 
 def test_a_bool_is_no_part_of_a_key() -> None:
     class Host:
-        ctx = None
-
         def read(self, key: bytes) -> Any:
             return None
 
     with pytest.raises(ContractError) as caught:
-        Toy(Host()).names.get(("a", True))  # type: ignore[arg-type]
+        Layout(Toy).bind("toy", Host())["names"].get(("a", True))  # type: ignore[arg-type]
     assert caught.value.code == "KEY_PART"
 
 
