@@ -127,6 +127,8 @@ class Changes(Contract):
             self._check_contract(args)
         elif kind == QUOTA:
             self._check_organisation(args["organisation"])
+            limits = {name: args[name] for name in ("steps", "bytes", "calls")}
+            self.invoke("usage", "check_quota", **limits)
 
     def _change(self, kind: str, args: dict[str, Any]) -> None:
         """Make a change that was checked."""

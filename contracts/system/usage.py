@@ -2,19 +2,23 @@
 
 The runtime counts, per organisation and period of block time: steps, bytes of transactions, calls
 and transactions, successful or not. Counts begin at 0 with each period and never fall within one.
-A transaction of an organisation that has used up a quota is not executed (QUOTA_EXCEEDED); its
-bytes and one call are counted all the same. A quota of 0 is no limit. Quotas and the length of a
-period are set by vote alone.
+A transaction that begins with a quota of steps used up, or that would pass one of bytes or calls,
+is not executed (QUOTA_EXCEEDED); its bytes and calls are counted all the same. A quota of 0 is no
+limit. Quotas and the length of a period are set by vote alone.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from contracts.sdk import Contract, Int, Map, OrganisationId, Record, call, genesis, query
+from contracts.sdk import Contract, Int, Map, OrganisationId, Record, call, genesis, query, refuse
 
 DAY_MS: Final = 86_400_000
 LIST_MAX: Final = 1_000
+# Who is left less could not even vote for more.
+STEPS_LEAST: Final = 1_000_000
+BYTES_LEAST: Final = 65_536
+CALLS_LEAST: Final = 256
 
 Amount = Annotated[int, Int(0)]
 Period = Annotated[int, Int(60_000, 366 * DAY_MS)]
@@ -53,6 +57,7 @@ class Usage(Contract):
         self, organisation: OrganisationId, steps: Amount, bytes: Amount, calls: Amount
     ) -> None:
         """What an organisation may use in a period."""
+        self.check_quota(steps, bytes, calls)
         self.quotas.put(organisation, Quota(steps, bytes, calls))
         self.emit("QuotaSet", organisation=organisation, steps=steps, bytes=bytes, calls=calls)
 
@@ -61,6 +66,17 @@ class Usage(Contract):
         """How long a period is from now on."""
         self.settings.put("period_ms", period_ms)
         self.emit("UsagePeriodSet", period_ms=period_ms)
+
+    @query
+    def check_quota(self, steps: Amount, bytes: Amount, calls: Amount) -> None:
+        """Refuse a quota that leaves less than one whole transaction."""
+        for name, given, least in (
+            ("steps", steps, STEPS_LEAST),
+            ("bytes", bytes, BYTES_LEAST),
+            ("calls", calls, CALLS_LEAST),
+        ):
+            if given and given < least:
+                refuse("BAD_QUOTA", f"{name}: 0 for no limit, or at least {least}")
 
     @query
     def used_by(self, organisation: OrganisationId) -> dict[str, Any]:
