@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ RESERVED_NAMES: Final = frozenset(("consensus", "due"))
 ROOT: Final = Path(__file__).parents[2]
 BUILTIN: Final = (
     ("contracts/system/people.py", "contracts/system/identity.py"),
+    ("contracts/system/changes.py", "contracts/system/governance.py"),
+    ("contracts/system/usage.py",),
     ("contracts/supply/stock.py", "contracts/supply/batch.py"),
 )
 """The files of the contracts that come with the node, in the order that genesis runs them."""
@@ -67,6 +69,8 @@ class Registry:
 
     def __init__(self, contracts: Iterable[type[Contract]] = ()) -> None:
         self.meter = Meter()
+        self.on_fault: Callable[[Exception], None] | None = None
+        """Told of what contract code raised unexpectedly, before only its code is left."""
         self._modules: dict[str, Module] = {}
         for contract in contracts:
             self._add(Module(contract))
@@ -83,6 +87,7 @@ class Registry:
         """
         made = Registry()
         made.meter = self.meter
+        made.on_fault = self.on_fault
         for package in packages:
             known = self._modules.get(package.name)
             if known is not None and known.package == package:
@@ -159,6 +164,8 @@ def builtin_packages() -> tuple[Package, ...]:
 def builtin_registry() -> Registry:
     """The modules that come with the node."""
     from contracts.supply.batch import Batch
+    from contracts.system.governance import Governance
     from contracts.system.identity import Identity
+    from contracts.system.usage import Usage
 
-    return Registry((Identity, Batch))
+    return Registry((Identity, Governance, Usage, Batch))

@@ -141,6 +141,8 @@ class Session:
                 "NODE_FAULT", f"{type(error).__name__} while running {contract}.{method}"
             ) from error
         except Exception as error:
+            if self.registry.on_fault is not None:
+                self.registry.on_fault(error)
             # The text of an unexpected exception may differ between machines.
             raise ContractError("CONTRACT_FAULT", "") from error
         finally:
