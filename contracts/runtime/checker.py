@@ -1,0 +1,613 @@
+"""The check of function bodies: an allow-list over the syntax tree, in a closed world of names.
+
+What this pass does not know it refuses. All findings are reported, the first fifty of them.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any, Final
+
+from contracts.runtime import names
+from contracts.runtime.declarations import (
+    ALIAS,
+    CLASS,
+    CONSTANT,
+    LOCAL_FUNCTION,
+    ClassInfo,
+    Declarations,
+    FunctionInfo,
+    NotConstant,
+    Program,
+    evaluate,
+)
+from contracts.runtime.package import Package
+from contracts.runtime.source import Finding, Findings
+
+FRAMES_MAX: Final = 32  # of one contract, one in another
+ARGUMENTS_MAX: Final = 64
+
+_HINTS: Final = {
+    ast.Assert: "use refuse",
+    ast.AsyncFor: "",
+    ast.AsyncFunctionDef: "",
+    ast.AsyncWith: "",
+    ast.Await: "",
+    ast.ClassDef: "classes stand at the top of a file",
+    ast.FunctionDef: "functions stand at the top of a file or in a class",
+    ast.GeneratorExp: "use a list: any([...])",
+    ast.Global: "state stands in maps",
+    ast.Import: "imports stand at the top of a file",
+    ast.ImportFrom: "imports stand at the top of a file",
+    ast.Lambda: "only as key= of sorted, min, max and sort",
+    ast.Match: "use if and elif",
+    ast.Nonlocal: "state stands in maps",
+    ast.Raise: "use refuse",
+    ast.Set: "sets have no order: use a list or a dict",
+    ast.SetComp: "sets have no order: use a list or a dict",
+    ast.Starred: "only in calls and in list or tuple displays",
+    ast.With: "",
+    ast.Yield: "use a list",
+    ast.YieldFrom: "use a list",
+}
+_OPERATORS: Final = (
+    ast.Add,
+    ast.Sub,
+    ast.Mult,
+    ast.FloorDiv,
+    ast.Mod,
+    ast.Pow,
+    ast.LShift,
+    ast.RShift,
+    ast.BitOr,
+    ast.BitXor,
+    ast.BitAnd,
+)
+_UNARY: Final = (ast.Not, ast.USub, ast.UAdd)
+_COMPARISONS: Final = (
+    ast.Eq,
+    ast.NotEq,
+    ast.Lt,
+    ast.LtE,
+    ast.Gt,
+    ast.GtE,
+    ast.Is,
+    ast.IsNot,
+    ast.In,
+    ast.NotIn,
+)
+_KEYED: Final = frozenset(("sorted", "min", "max", "sort"))
+
+
+class BodyChecker:
+    """Checks one function or method."""
+
+    def __init__(self, program: Program, info: FunctionInfo) -> None:
+        self.program = program
+        self.findings = program.findings
+        self.info = info
+        self.owner: ClassInfo | None = info.owner
+        self.scope = info.file.scope
+        self.locals: set[str] = set()
+        self.depth = 0  # comprehensions and lambdas around
+        self.in_contract = self.owner is not None and self.owner.is_contract
+
+    def run(self) -> None:
+        self.findings.file = self.info.file.path
+        node = self.info.node
+        if getattr(node, "type_params", None):
+            self.refuse(node, "syntax", "no type parameters")
+        self._parameters(node.args)
+        for inner in ast.walk(node):
+            self._collect(inner)
+        body = node.body
+        if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            if type(body[0].value.value) is str:
+                body = body[1:]
+        self.statements(body)
+
+    def refuse(self, node: ast.AST, rule: str, reason: str, hint: str = "") -> None:
+        self.findings.add(node, rule, reason, hint)
+
+    # --- names ------------------------------------------------------------------------------
+
+    def _parameters(self, args: ast.arguments) -> None:
+        if args.vararg or args.kwarg or args.posonlyargs:
+            self.refuse(
+                args.vararg or args.kwarg or args.posonlyargs[0],
+                "parameters",
+                "no *args, **kwargs or / in definitions",
+                "name each parameter",
+            )
+        parameters = [*args.args, *args.kwonlyargs]
+        if len(parameters) > ARGUMENTS_MAX:
+            self.refuse(self.info.node, "parameters", f"more than {ARGUMENTS_MAX} parameters")
+        for default in [*args.defaults, *args.kw_defaults]:
+            if default is not None:
+                try:
+                    evaluate(default, self.scope)
+                except NotConstant as error:
+                    self.refuse(error.node, "default", error.reason, "use None, or a constant")
+        for index, parameter in enumerate(parameters):
+            if parameter.arg == "self" and (self.owner is None or index):
+                self.refuse(parameter, "self", "self is a method's first parameter")
+            self._local(parameter, parameter.arg)
+
+    def _collect(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            if node.id == "self":
+                self.refuse(node, "self", "self is not set")
+            self._local(node, node.id)
+        elif isinstance(node, ast.ExceptHandler) and node.name is not None:
+            self._local(node, node.name)
+        elif isinstance(node, ast.Lambda):
+            for parameter in node.args.args:
+                self._local(parameter, parameter.arg)
+
+    def _local(self, node: ast.AST, name: str) -> None:
+        if names.forbidden(name):
+            self.refuse(node, "name", f"the name {name} is not for contracts")
+        elif name in self.scope:
+            self.refuse(node, "shadows", f"{name} is a {self.scope[name].kind} already")
+        self.locals.add(name)
+
+    # --- statements -------------------------------------------------------------------------
+
+    def statements(self, body: list[ast.stmt]) -> None:
+        for node in body:
+            self.statement(node)
+
+    def statement(self, node: ast.stmt) -> None:
+        match node:
+            case ast.Pass() | ast.Break() | ast.Continue():
+                pass
+            case ast.Expr(value=value):
+                self.expression(value)
+            case ast.Return(value=value):
+                self.maybe(value)
+            case ast.Assign(targets=targets, value=value):
+                self.expression(value)
+                for target in targets:
+                    self.target(target)
+            case ast.AugAssign(target=target, op=op, value=value):
+                self._operator(node, op)
+                self.expression(value)
+                if isinstance(target, ast.Tuple | ast.List):
+                    self.refuse(target, "target", "one thing at a time")
+                else:
+                    self.target(target)
+            case ast.AnnAssign(target=target, value=value):
+                self.maybe(value)
+                self.target(target)
+            case ast.For(target=target, iter=iterated, body=body, orelse=orelse):
+                self.expression(iterated)
+                self.name_target(target)
+                self.statements(body)
+                self.statements(orelse)
+            case (
+                ast.While(test=test, body=body, orelse=orelse)
+                | ast.If(test=test, body=body, orelse=orelse)
+            ):
+                self.expression(test)
+                self.statements(body)
+                self.statements(orelse)
+            case ast.Try():
+                self._try(node)
+            case ast.Delete(targets=targets):
+                for target in targets:
+                    if isinstance(target, ast.Subscript) and not isinstance(
+                        target.slice, ast.Slice
+                    ):
+                        self.expression(target.value)
+                        self.expression(target.slice)
+                    else:
+                        self.refuse(target, "del", "del is for an entry: del d[key]")
+            case _:
+                self.unknown(node)
+
+    def unknown(self, node: ast.AST) -> None:
+        what = type(node).__name__
+        self.refuse(node, "language", f"{what} is not for contracts", _HINTS.get(type(node), ""))
+
+    def _try(self, node: ast.Try) -> None:
+        if node.finalbody:
+            self.refuse(node.finalbody[0], "language", "finally is not for contracts")
+        self.statements(node.body)
+        for handler in node.handlers:
+            kind = handler.type
+            entity = self.scope.get(kind.id) if isinstance(kind, ast.Name) else None
+            if entity is None or entity.kind != names.ERROR:
+                self.refuse(
+                    handler, "except", "only ContractError or BadValue are caught, by their names"
+                )
+            self.statements(handler.body)
+        self.statements(node.orelse)
+
+    def target(self, node: ast.expr) -> None:
+        """What is assigned to."""
+        match node:
+            case ast.Name():
+                pass
+            case ast.Tuple(elts=items) | ast.List(elts=items):
+                for item in items:
+                    self.target(item)
+            case ast.Subscript(value=value, slice=index):
+                if isinstance(index, ast.Slice):
+                    self.refuse(index, "slice", "slices are not assigned to")
+                else:
+                    self.expression(index)
+                self.expression(value)
+            case ast.Attribute():
+                self._set_attribute(node)
+            case _:
+                self.refuse(node, "target", f"{type(node).__name__} is nothing to assign to")
+
+    def name_target(self, node: ast.expr) -> None:
+        """A loop's target: names alone."""
+        if isinstance(node, ast.Tuple | ast.List):
+            for item in node.elts:
+                self.name_target(item)
+        elif not isinstance(node, ast.Name):
+            self.refuse(node, "target", "a loop's target is a name, or names")
+
+    def _set_attribute(self, node: ast.Attribute) -> None:
+        name = node.attr
+        if names.forbidden(name):
+            self.refuse(node, "name", f"the name {name} is not for contracts")
+        elif self._is_self(node.value):
+            assert self.owner is not None
+            if name not in self.owner.settable():
+                self.refuse(
+                    node, "set", f"self.{name} is not set", "only fields, and own attributes"
+                )
+        else:
+            self.expression(node.value)
+            if name not in self.program.record_data | names.SDK_DATA:
+                self.refuse(node, "unknown-attribute", f"no record has a field {name}")
+
+    # --- expressions ------------------------------------------------------------------------
+
+    def maybe(self, node: ast.expr | None) -> None:
+        if node is not None:
+            self.expression(node)
+
+    def expression(self, node: ast.expr) -> None:
+        match node:
+            case ast.Constant(value=value):
+                if value is not None and type(value) not in (bool, bytes, int, str):
+                    self.refuse(node, "language", f"a {type(value).__name__} is not for contracts")
+            case ast.Name():
+                self._name(node)
+            case ast.Attribute():
+                self._attribute(node)
+            case ast.Call():
+                self._call(node)
+            case ast.BoolOp(values=values):
+                for value in values:
+                    self.expression(value)
+            case ast.NamedExpr(value=value):
+                self.expression(value)
+            case ast.BinOp(left=left, op=op, right=right):
+                self._operator(node, op)
+                self.expression(left)
+                self.expression(right)
+            case ast.UnaryOp(op=op, operand=operand):
+                if not isinstance(op, _UNARY):
+                    self.refuse(node, "operator", f"{type(op).__name__} is not for contracts")
+                self.expression(operand)
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                self.expression(test)
+                self.expression(body)
+                self.expression(orelse)
+            case ast.Compare():
+                self._compare(node)
+            case ast.Subscript(value=value, slice=index):
+                self.expression(value)
+                if isinstance(index, ast.Slice):
+                    self.maybe(index.lower)
+                    self.maybe(index.upper)
+                    self.maybe(index.step)
+                else:
+                    self.expression(index)
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                for item in items:
+                    self.expression(item.value if isinstance(item, ast.Starred) else item)
+            case ast.Dict(keys=keys, values=values):
+                self._dict(node, keys, values)
+            case ast.ListComp() | ast.DictComp():
+                self._comprehension(node)
+            case ast.JoinedStr(values=values):
+                for value in values:
+                    self._formatted(value)
+            case _:
+                self.unknown(node)
+
+    def _name(self, node: ast.Name) -> None:
+        name = node.id
+        if self.in_contract and name == "self":
+            self.refuse(node, "self", "self stands only before a dot", "make the helper a method")
+            return
+        entity = self.scope.get(name)
+        if entity is not None:
+            if entity.kind != CONSTANT:
+                self.refuse(node, "not-a-value", f"{name} is a {entity.kind}, no value")
+        elif name not in self.locals:
+            if name in names.BUILTINS:
+                self.refuse(node, "not-a-value", f"{name} is a function, no value")
+            else:
+                self.refuse(node, "unknown-name", f"there is no {name}")
+
+    def _is_self(self, node: ast.expr) -> bool:
+        return self.owner is not None and isinstance(node, ast.Name) and node.id == "self"
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        """An attribute that is read."""
+        name, program = node.attr, self.program
+        if names.forbidden(name):
+            self.refuse(node, "name", f"the name {name} is not for contracts")
+        elif self._is_self(node.value):
+            assert self.owner is not None
+            known = self.owner.data()
+            if self.in_contract:
+                known = program.contract_data | names.CONTRACT_DATA
+            if name not in known:
+                hint = "methods are only called" if name in program.contract_methods else ""
+                self.refuse(node, "unknown-attribute", f"self has no {name} to read", hint)
+            elif any(name in at.properties for at in program.classes):
+                self.info.calls.add(("contract" if self.in_contract else "record", name))
+        else:
+            self.expression(node.value)
+            if name not in program.record_data and name not in names.SDK_DATA:
+                hint = "methods are only called" if name in names.BUILTIN_METHODS else ""
+                self.refuse(node, "unknown-attribute", f"nothing has {name} to read", hint)
+            elif name in program.record_properties:
+                self.info.calls.add(("record", name))
+
+    def _operator(self, node: ast.AST, op: ast.operator) -> None:
+        if isinstance(op, ast.Div):
+            self.refuse(node, "float", "there are no floats", "use //")
+        elif not isinstance(op, _OPERATORS):
+            self.refuse(node, "operator", f"{type(op).__name__} is not for contracts")
+
+    def _compare(self, node: ast.Compare) -> None:
+        self.expression(node.left)
+        for op, right in zip(node.ops, node.comparators, strict=True):
+            self.expression(right)
+            if not isinstance(op, _COMPARISONS):
+                self.unknown(op)
+            elif isinstance(op, ast.Is | ast.IsNot):
+                constant = isinstance(right, ast.Constant)
+                if not constant or right.value not in (None, True, False):  # type: ignore[attr-defined]
+                    self.refuse(right, "is", "is stands only before None, True, False", "use ==")
+
+    def _dict(self, node: ast.Dict, keys: list[ast.expr | None], values: list[ast.expr]) -> None:
+        for key, value in zip(keys, values, strict=True):
+            if key is None:
+                self.refuse(value, "spread", "no ** in a display", "use |, or update")
+            else:
+                self._key(key)
+            self.expression(value)
+
+    def _key(self, node: ast.expr) -> None:
+        self.expression(node)
+        value = node.value if isinstance(node, ast.Constant) else ""
+        if isinstance(node, ast.Tuple) or type(value) not in (str, bytes, int):
+            self.refuse(node, "key", "a key is text, bytes or a whole number")
+
+    def _comprehension(self, node: ast.ListComp | ast.DictComp) -> None:
+        self.depth += 1
+        self.info.frames = max(self.info.frames, 1 + self.depth)
+        for generator in node.generators:
+            if generator.is_async:
+                self.refuse(node, "language", "async is not for contracts")
+            self.expression(generator.iter)
+            self.name_target(generator.target)
+            for condition in generator.ifs:
+                self.expression(condition)
+        if isinstance(node, ast.DictComp):
+            self._key(node.key)
+            self.expression(node.value)
+        else:
+            self.expression(node.elt)
+        self.depth -= 1
+
+    def _formatted(self, node: ast.expr) -> None:
+        if isinstance(node, ast.FormattedValue):
+            self.expression(node.value)
+            if node.conversion != -1:
+                self.refuse(node, "f-string", "no ! in a field")
+        elif not isinstance(node, ast.Constant):
+            self.unknown(node)
+
+    # --- calls ------------------------------------------------------------------------------
+
+    def _call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Name):
+            self._call_name(node, node.func.id)
+        elif isinstance(node.func, ast.Attribute):
+            self._call_method(node, node.func)
+        else:
+            self.refuse(node, "call", "only functions and methods are called, by their names")
+
+    def _arguments(self, node: ast.Call, *, keyed: bool = False, spreads: bool = False) -> None:
+        if len(node.args) + len(node.keywords) > ARGUMENTS_MAX:
+            self.refuse(node, "call", f"more than {ARGUMENTS_MAX} arguments")
+        for argument in node.args:
+            self.expression(argument.value if isinstance(argument, ast.Starred) else argument)
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                if not spreads:
+                    self.refuse(keyword, "spread", "** stands only in emit, invoke and due")
+                self.expression(keyword.value)
+            elif names.forbidden(keyword.arg):
+                self.refuse(keyword, "name", f"the name {keyword.arg} is not for contracts")
+            elif keyword.arg == "key" and keyed:
+                self._sort_key(keyword.value)
+            else:
+                self.expression(keyword.value)
+
+    def _sort_key(self, node: ast.expr) -> None:
+        if isinstance(node, ast.Lambda):
+            args = node.args
+            odd = args.vararg or args.kwarg or args.kwonlyargs or args.posonlyargs or args.defaults
+            if odd or len(args.args) != 1:
+                self.refuse(node, "lambda", "a key takes one thing")
+            self.depth += 1
+            self.info.frames = max(self.info.frames, 1 + self.depth)
+            self.expression(node.body)
+            self.depth -= 1
+            return
+        entity = self.scope.get(node.id) if isinstance(node, ast.Name) else None
+        if entity is not None and entity.kind == LOCAL_FUNCTION:
+            self.info.calls.add(entity.info.key)
+        else:
+            self.refuse(node, "lambda", "key is a lambda or a function of the package")
+
+    def _call_name(self, node: ast.Call, name: str) -> None:
+        entity = self.scope.get(name)
+        if entity is None:
+            builtin = name in names.BUILTINS and name not in self.locals
+            if builtin and name == "isinstance":
+                self._isinstance(node)
+            elif builtin:
+                for keyword in node.keywords:
+                    if name != "dict" and keyword.arg not in names.BUILTINS[name]:
+                        self.refuse(keyword, "call", f"{name} takes no {keyword.arg} here")
+                self._arguments(node, keyed=name in _KEYED)
+            else:
+                what = "a value" if name in self.locals else "nothing known"
+                self.refuse(node, "unknown-name", f"{name} is {what}, no function")
+                self._arguments(node)
+            return
+        self._arguments(node)
+        if entity.kind == LOCAL_FUNCTION:
+            self.info.calls.add(entity.info.key)
+        elif entity.kind == CLASS:
+            if entity.info.is_contract:
+                self.refuse(node, "call", "a contract is not made by hand", "use self.invoke")
+        elif entity.kind not in (names.FUNCTION, names.VALUE):
+            self.refuse(node, "call", f"{name} is a {entity.kind}: it is not called in a method")
+
+    def _isinstance(self, node: ast.Call) -> None:
+        if len(node.args) != 2 or node.keywords or isinstance(node.args[0], ast.Starred):
+            self.refuse(node, "call", "isinstance takes a value and a class")
+            return
+        self.expression(node.args[0])
+        second = node.args[1]
+        for kind in second.elts if isinstance(second, ast.Tuple) else [second]:
+            entity = self.scope.get(kind.id) if isinstance(kind, ast.Name) else None
+            if entity is None and isinstance(kind, ast.Name) and kind.id in names.BUILTIN_TYPES:
+                if kind.id not in self.locals:
+                    continue
+            if entity is None or entity.kind not in (CLASS, names.VALUE):
+                self.refuse(kind, "isinstance", "a class, or a tuple of classes")
+
+    def _call_method(self, node: ast.Call, func: ast.Attribute) -> None:
+        name, base, program = func.attr, func.value, self.program
+        spreads = False
+        if names.forbidden(name):
+            self.refuse(func, "name", f"the name {name} is not for contracts")
+        elif self._is_self(base) and self.owner is not None:
+            if self.in_contract:
+                spreads = name in names.SPREADING
+                if name in program.contract_methods:
+                    self.info.calls.add(("contract", name))
+                elif name not in names.CONTRACT_METHODS:
+                    self.refuse(func, "unknown-method", f"self has no method {name}")
+            elif any(name in at.methods for at in self.owner.line()):
+                self.info.calls.add(("record", name))
+            else:
+                self.refuse(func, "unknown-method", f"self has no method {name}")
+        elif (kind := self.declared_kind(base)) is not None:
+            if name not in names.DECLARED_METHODS[kind]:
+                self.refuse(func, "unknown-method", f"a {kind} has no method {name}")
+        else:
+            self.expression(base)
+            if name in program.record_methods:
+                self.info.calls.add(("record", name))
+            elif name not in names.BUILTIN_METHODS and name not in names.SDK_METHODS:
+                self.refuse(func, "unknown-method", f"nothing has a method {name}")
+        self._arguments(node, keyed=name == "sort", spreads=spreads)
+
+    def declared_kind(self, node: ast.expr) -> str | None:
+        """Map, Index or Counter where an expression is ``self.<declared>``, else None."""
+        if isinstance(node, ast.Attribute) and self.in_contract and self._is_self(node.value):
+            for at in self.program.classes:
+                if at.is_contract and node.attr in at.declared:
+                    return at.declared[node.attr]
+        return None
+
+
+def _check_contract(program: Program) -> None:
+    findings, package = program.findings, program.package
+    contract = program.contract
+    findings.file = package.files[-1].path
+    if contract is None:
+        findings.at(1, 1, "package", "the last file has no contract class")
+        return
+    for name, wanted in (("name", package.name), ("version", package.version)):
+        found: Any = 1 if name == "version" else None
+        for at in contract.line():
+            if name in at.constants:
+                found = at.constants[name]
+                break
+        if found != wanted or type(found) is not type(wanted):
+            findings.add(
+                contract.node, "package", f"{name} is {found!r} here and {wanted!r} in the package"
+            )
+
+
+def _check_chains(program: Program) -> None:
+    """No call leads back to itself, and the longest chain of frames is bounded.
+
+    So Python's own recursion limit never matters.
+    """
+    by_key: dict[tuple[str, str], list[FunctionInfo]] = {}
+    for info in program.functions:
+        by_key.setdefault(info.key, []).append(info)
+    frames: dict[tuple[str, str], int] = {}  # 0 while under way
+    for start in by_key:
+        waiting = [(start, False)]
+        while waiting:
+            key, done = waiting.pop()
+            called = sorted({call for info in by_key[key] for call in info.calls if call in by_key})
+            if done:
+                deepest = max([frames[call] for call in called], default=0)
+                frames[key] = max(info.frames for info in by_key[key]) + deepest
+                info = by_key[key][0]
+                program.findings.file = info.file.path
+                if frames[key] > FRAMES_MAX >= deepest:
+                    program.findings.add(
+                        info.node, "too-deep", f"calls {FRAMES_MAX} deep begin in {info.node.name}"
+                    )
+                continue
+            if key in frames:
+                continue
+            frames[key] = 0
+            waiting.append((key, True))
+            for call in called:
+                if frames.get(call) == 0:
+                    info = by_key[key][0]
+                    program.findings.file = info.file.path
+                    program.findings.add(
+                        info.node,
+                        "recursion",
+                        f"{info.node.name} leads back to itself by {call[1]}",
+                        "use a loop with a list of what is left to do",
+                    )
+                    frames[call] = 1
+                waiting.append((call, False))
+
+
+def understand(package: Package) -> Program:
+    """The package read and checked; what is wrong stands in ``program.findings``."""
+    program = Declarations(package).read()
+    if len(program.files) == len(package.files):
+        for info in program.functions:
+            BodyChecker(program, info).run()
+        _check_contract(program)
+        _check_chains(program)
+    return program
+
+
+__all__ = ["ALIAS", "BodyChecker", "Finding", "Findings", "understand"]

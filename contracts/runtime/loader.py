@@ -1,0 +1,166 @@
+"""Loading a package: checked, instrumented, compiled once, and run in a namespace of its own."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import types
+import typing
+import warnings
+from typing import Any, Final
+
+import contracts.sdk
+from consensus.primitives.errors import InputError
+from contracts.runtime import names
+from contracts.runtime.checker import understand
+from contracts.runtime.declarations import ALIAS, CLASS, LOCAL_FUNCTION, MARKS, Entity, FileInfo
+from contracts.runtime.guards import Guards, charged
+from contracts.runtime.instrument import Instrumenter
+from contracts.runtime.package import RUNTIME, Package
+from contracts.runtime.source import Finding
+from contracts.runtime.steps import Meter
+from contracts.sdk.contract import Contract
+from contracts.sdk.records import Record, plan_of
+
+COMPILED_MAX: Final = 64  # packages whose code is kept
+
+
+class _Compiled(typing.NamedTuple):
+    files: list[tuple[FileInfo, types.CodeType]]
+    contract: str  # the class's name
+
+
+_compiled: dict[tuple[bytes, bool], _Compiled] = {}
+
+
+def check(package: Package) -> list[Finding]:
+    """Why the package may not run: nothing, or up to fifty findings with file, line and reason.
+
+    The same packages are refused on every Python version; the findings' words are for people.
+    """
+    try:
+        _ready(package, instrumented=True)
+        load(package, Meter())
+    except _Refused as refused:
+        return refused.findings
+    except InputError as error:
+        return [Finding(package.files[-1].path, 1, 1, "declaration", error.message)]
+    return []
+
+
+def load(package: Package, meter: Meter, *, instrumented: bool = True) -> type[Contract]:
+    """The package's contract class, its steps taken from ``meter``.
+
+    Raises InputError CONTRACT_REFUSED naming every finding. ``instrumented=False`` runs the source
+    as it is, unmetered: for comparisons in a benchmark, never on a chain.
+    """
+    compiled = _ready(package, instrumented)
+    guards = _guards(meter) if instrumented else _plain_builtins()
+    spaces: dict[str, dict[str, Any]] = {}
+    for file, code in compiled.files:
+        space: dict[str, Any] = {
+            "__builtins__": {"__build_class__": builtins.__build_class__},
+            "__name__": f"contract:{package.name}",
+            **guards,
+        }
+        for name, entity in file.scope.items():
+            found = _outside(name, entity, spaces, meter if instrumented else None)
+            if found is not None:
+                space[name] = found
+        try:
+            exec(code, space)  # noqa: S102 - checked above, in a closed namespace
+        except TypeError as error:
+            raise InputError("CONTRACT_REFUSED", f"{file.path}: {error}") from error
+        spaces[file.path] = space
+    made: type[Contract] = spaces[package.files[-1].path][compiled.contract]
+    return made
+
+
+class _Refused(InputError):
+    def __init__(self, package: Package, findings: list[Finding]) -> None:
+        super().__init__("CONTRACT_REFUSED", "\n".join(map(str, findings)))
+        self.findings = findings
+
+
+def _ready(package: Package, instrumented: bool) -> _Compiled:
+    key = (package.digest, instrumented)
+    found = _compiled.get(key)
+    if found is None:
+        if len(_compiled) >= COMPILED_MAX:
+            del _compiled[next(iter(_compiled))]
+        found = _compiled[key] = _compile(package, instrumented)
+    return found
+
+
+def _compile(package: Package, instrumented: bool) -> _Compiled:
+    if package.runtime != RUNTIME:
+        finding = Finding(
+            package.files[-1].path, 1, 1, "runtime", f"runtime {package.runtime} is not {RUNTIME}"
+        )
+        raise _Refused(package, [finding])
+    program = understand(package)
+    if program.findings.found:
+        raise _Refused(package, program.findings.found)
+    assert program.contract is not None
+    instrumenter = Instrumenter(program)
+    files = []
+    for file in program.files:
+        tree = instrumenter.run(file) if instrumented else _as_it_is(file)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                code = compile(tree, file.path, "exec", dont_inherit=True, optimize=0)
+        except (SyntaxError, ValueError) as error:
+            finding = Finding(file.path, getattr(error, "lineno", 1) or 1, 1, "syntax", str(error))
+            raise _Refused(package, [finding]) from None
+        files.append((file, code))
+    return _Compiled(files, program.contract.node.name)
+
+
+def _as_it_is(file: FileInfo) -> ast.Module:
+    """The file without imports and without the annotations that nobody reads."""
+    body = [node for node in file.tree.body if not isinstance(node, ast.ImportFrom)]
+    module = ast.Module(body, [])
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef):
+            marks = [getattr(at, "func", at) for at in node.decorator_list]
+            if not any(isinstance(at, ast.Name) and at.id in MARKS for at in marks):
+                node.returns = None
+                for argument in [*node.args.args, *node.args.kwonlyargs]:
+                    argument.annotation = None
+    return module
+
+
+def _outside(
+    name: str, entity: Entity, spaces: dict[str, dict[str, Any]], meter: Meter | None
+) -> Any:
+    """What a name of a file stands for, where other files or the SDK define it."""
+    if entity.kind in (CLASS, ALIAS, LOCAL_FUNCTION) or entity.kind == "constant":
+        for space in spaces.values():
+            if name in space and not name.startswith(names.GUARD):
+                return space[name]
+        return None
+    if entity.kind == "typing":
+        return getattr(typing, name)
+    found = getattr(contracts.sdk, name)
+    if entity.kind == names.FUNCTION and name != "refuse" and meter is not None:
+        return charged(meter, found)
+    return found
+
+
+def _guards(meter: Meter) -> dict[str, Any]:
+    found = {names.GUARD + name: guard for name, guard in Guards(meter, fields_of).names.items()}
+    found[names.METER] = meter
+    found[names.GUARD + "property"] = property
+    found[names.GUARD + "lazy_enumerate"] = enumerate
+    found[names.GUARD + "lazy_zip"] = zip
+    return found
+
+
+def _plain_builtins() -> dict[str, Any]:
+    return {name: getattr(builtins, name) for name in (*names.BUILTINS, "property")}
+
+
+def fields_of(kind: type) -> tuple[str, ...] | None:
+    """The field names of a record class; None for what is none."""
+    return tuple(plan_of(kind).names) if issubclass(kind, Record) else None
