@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, dataclass_transform
 
 from consensus.primitives.codec import data_to_json
 from contracts.sdk.errors import BadValue
-from contracts.sdk.fields import Field, Int, Text, field_of
+from contracts.sdk.fields import Field, Int, Text, field_of, wrong
 from contracts.sdk.values import plain
 
 _REQUIRED: Final = dataclasses.MISSING
@@ -139,7 +139,7 @@ class RecordField(Field):
 
     def check(self, value: Any) -> Record:
         if type(value) is not dict:
-            raise BadValue(f"expected a map, got {type(value).__name__}")
+            raise wrong("a map", value)
         plan = plan_of(self.record)
         fields = plan.fields
         checked = {}

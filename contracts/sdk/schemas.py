@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from consensus.primitives.codec import INT_MAX, INT_MIN
+from consensus.primitives.codec import INT_MAX, INT_MIN, data_from_json
 from contracts.sdk import fields, gs1
 from contracts.sdk.commitments import Party, Personal
 from contracts.sdk.errors import BadValue, ContractError
@@ -183,7 +183,11 @@ def _map(schema: Schema) -> Field:
     return Properties(
         {name: field_from(one) for name, one in properties.items()},
         list(schema.get("required", ())),
-        {name: one["default"] for name, one in properties.items() if "default" in one},
+        {
+            name: data_from_json(one["default"])
+            for name, one in properties.items()
+            if "default" in one
+        },
     )
 
 
