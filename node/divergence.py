@@ -149,6 +149,10 @@ class Divergence:
             wire_ids = [content.wire_ids[index] for index in guilty]
             self.released(self._mempool.release(set(content.wire_ids) - set(wire_ids)))
             held = self._mempool.hold_out(wire_ids)
+            # Each may be as guilty as the one on which it depends: that shows without it.
+            self._mempool.doubt(
+                content.wire_ids[one.index] for one in found if one.index < len(content.wire_ids)
+            )
             self.held_out(held)
         findings = Findings(
             lists,

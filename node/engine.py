@@ -320,7 +320,7 @@ class Engine:
             self._broadcast(output.votes, output.peer)
         elif isinstance(output, out.Build):
             assert self._proposer is not None
-            content = self._proposer.build(output.txs_max, self._open_evidence())
+            content = self._proposer.build(output.txs_max, self._open_evidence(), output.round)
             self._local.append(Built(output.round, content))
         elif isinstance(output, out.Execute):
             assert self._nursery is not None

@@ -29,7 +29,8 @@ class Pooled:
     own: bool
     """Submitted to this node, not heard from a peer."""
     group_max: int | None = None
-    """For a suspect: propose it together with at most so many in all; 0: held out."""
+    """For a suspect: propose it together with at most so many in all; 0: held out. Suspects are
+    proposed in a height's first round, and where nothing else waits."""
     wire_id: bytes = field(init=False)
     size: int = field(init=False)
 
@@ -133,15 +134,25 @@ class Mempool:
         return unfit
 
     def reap(
-        self, *, time_ms: int, window_ms: int, txs_max: int, bytes_max: int, steps_max: int
+        self,
+        *,
+        time_ms: int,
+        window_ms: int,
+        txs_max: int,
+        bytes_max: int,
+        steps_max: int,
+        suspects: bool = True,
     ) -> list[Pooled]:
-        """Transactions for a block of this time, in admission order, within the limits."""
+        """Transactions for a block of this time, in admission order, within the limits. Without
+        ``suspects`` only those that nothing is known against."""
         taken: list[Pooled] = []
         size = steps = 0
         group_max = txs_max
         for entry in self._pool.values():
             body = entry.tx.body
             if not time_ms <= body.valid_until <= time_ms + window_ms or entry.group_max == 0:
+                continue
+            if entry.group_max is not None and not suspects:
                 continue
             allowed = group_max if entry.group_max is None else min(group_max, entry.group_max)
             if len(taken) >= allowed:
@@ -163,6 +174,13 @@ class Mempool:
         for entry in fresh:
             entry.group_max = 0
         return fresh
+
+    def doubt(self, wire_ids: Iterable[bytes]) -> None:
+        """Suspects, though not to be divided: a round that must succeed leaves them out."""
+        for wire_id in wire_ids:
+            entry = self._pool.get(wire_id)
+            if entry is not None and entry.group_max is None:
+                entry.group_max = self._txs_max
 
     def release(self, wire_ids: Iterable[bytes]) -> list[Pooled]:
         """Suspects no more; returns those that were held out."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from consensus.block import EVIDENCE_MAX, Content
 from consensus.evidence import Evidence
 from node.chain import Chain
@@ -18,17 +20,20 @@ class Proposer:
         self._clock = clock
         self._key = key
 
-    def build(self, txs_max: int, evidence: list[Evidence]) -> Content:
+    def build(self, txs_max: int, evidence: list[Evidence], round_: int = 0) -> Content:
         """A content for the height after the tip; empty when nothing waits or ``txs_max`` is 0."""
         chain, params = self._chain, self._chain.params
         time_ms = max(self._clock.wall_ms(), chain.header.time_ms + 1)
-        taken = self._mempool.reap(
+        reap = partial(
+            self._mempool.reap,
             time_ms=time_ms,
             window_ms=params.tx_window_ms,
             txs_max=txs_max,
             bytes_max=params.block_bytes_max,
             steps_max=params.block_steps_max,
         )
+        # Suspects may fail a height's first round, but not hold up the rest for longer.
+        taken = reap(suspects=round_ == 0) or reap()
         return Content(
             chain.height + 1,
             chain.hash,

@@ -23,6 +23,7 @@ from node.store.memory import MemoryKV
 from node.workers import InlineVerifier
 from p2p.virtual import VirtualNetwork
 from tests.node.support import code_of
+from tests.sim.world import MemoryReports
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,7 @@ def a_node(network: Network) -> Node:
         InlineVerifier(),
         MemoryKV(),
         lambda handler: VirtualNetwork(random.Random(1)).add(bytes(32), handler),
+        MemoryReports(),
     )
     return Node(network.document(), builtin_registry(), ports)
 

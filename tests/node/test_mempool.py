@@ -189,3 +189,20 @@ def test_count_and_bytes_always_fit_the_contents(steps: list[tuple[str, int]]) -
         assert len(pool) == len(inside) <= 8
         assert pool.bytes == sum(one.size for one in inside)
         assert all(pool.by_tx_id(one.tx.tx_id) is one for one in inside)
+
+
+def test_held_out_and_released_by_name() -> None:
+    pool, entries = filled(4)
+    wire_ids = [one.wire_id for one in entries]
+    unknown = entry(100).wire_id
+    pool.suspect(tuple(wire_ids))
+    assert pool.hold_out([wire_ids[1], unknown]) == [entries[1]]
+    assert pool.hold_out([wire_ids[1]]) == [], "once"
+    assert pool.release([wire_ids[0], wire_ids[2], unknown]) == []
+    pool.doubt([wire_ids[2], wire_ids[1], unknown])
+    assert [one.group_max == 0 for one in entries] == [False, True, False, False]
+    limits = {"time_ms": NOW, "window_ms": 600_000, "txs_max": 9, "bytes_max": 1 << 20}
+    assert pool.reap(**limits, steps_max=1 << 40, suspects=False) == [entries[0]]
+    assert pool.release(wire_ids[1:2]) == [entries[1]]
+    pool.release(wire_ids[2:])
+    assert reap(pool) == entries
