@@ -279,9 +279,11 @@ class Governance(Changes):
 
         Refused with CONTRACT_REFUSED unless every node of this chain can load it.
         """
+        self._check_elector()
         named: list[list[Any]] = [[file.path, file.hash] for file in files]
-        self.check_package(name, version, runtime, self._texts(named))
         args = {"name": name, "version": version, "runtime": runtime, "files": named}
+        self._check_contract(args)
+        self.check_package(name, version, runtime, self._texts(named))
         what = f"contract {name}, version {version}"
         return self._propose(CONTRACT, what, args, height, expires_ms)
 

@@ -13,14 +13,13 @@ from consensus.primitives.errors import InputError
 from consensus.transaction import Call
 from consensus.validators import Thresholds
 from contracts.runtime import system
-from contracts.runtime.registry import Registry
-from contracts.sdk import Contract, call
+from contracts.runtime.package import Package, package_of
+from contracts.runtime.registry import Registry, builtin_packages
 from contracts.system.changes import BOUNDS, VALIDATORS_MAX
-from contracts.system.governance import EXPIRY_MS, Governance, quorum
-from contracts.system.identity import Identity
-from contracts.system.usage import Usage
+from contracts.system.governance import EXPIRY_MS, quorum
 from tests.contracts.ledger import CONSORTIUM, MAKER, REGULATOR, Ledger, consortium, gln, seed_of
 
+BUILTIN = Registry.of(builtin_packages())  # loaded once for all tests
 ELECTORS = [gln(number) for number in range(20, 30)]
 FIRST, SECOND, THIRD, FOURTH = ELECTORS[:4]
 NEW_KEY = public_key(b"consensus of the new one".ljust(32))
@@ -81,12 +80,21 @@ def founding(owners: list[str], fault_model: str = "byzantine") -> dict[str, dic
     return args
 
 
+def as_argument(package: Package) -> dict[str, Any]:
+    """A package as the genesis method takes it."""
+    files = [{"path": file.path, "text": file.text} for file in package.files]
+    about = {"name": package.name, "version": package.version, "runtime": package.runtime}
+    return {**about, "files": files}
+
+
 class Council(Ledger):
     """A ledger with shorthands for votes."""
 
-    def __init__(self, owners: list[str], fault_model: str = "byzantine", *more: type) -> None:
-        contracts = [Identity, Governance, Usage, *more]
-        super().__init__(Registry(contracts), founding(owners, fault_model))
+    def __init__(self, owners: list[str], fault_model: str = "byzantine", *more: Package) -> None:
+        args = founding(owners, fault_model)
+        packages = (*BUILTIN.packages, *more)
+        args["governance"]["packages"] = [as_argument(package) for package in packages]
+        super().__init__(BUILTIN.with_packages(packages), args)
         self.owners = owners
 
     def propose(self, method: str, /, **args: Any) -> int:
@@ -164,14 +172,17 @@ def test_only_administrators_of_organisations_with_a_validator_propose_and_vote(
 
 
 def test_no_contract_on_the_way_votes_in_a_person_s_name() -> None:
-    class Trap(Contract):
-        name = "trap"
+    trap = """
+from contracts.sdk import Contract, call
 
-        @call
-        def spring(self) -> None:
-            self.invoke("governance", "vote", proposal=1, yes=True)
+class Trap(Contract):
+    name = "trap"
 
-    council = Council(ELECTORS[:4], "byzantine", Trap)
+    @call
+    def spring(self) -> None:
+        self.invoke("governance", "vote", proposal=1, yes=True)
+"""
+    council = Council(ELECTORS[:4], "byzantine", package_of([("trap.py", trap)]))
     council.propose("params", changes=SOON)
     council.refused("ONLY_DIRECT", SECOND, "spring", "trap")
 
@@ -610,6 +621,171 @@ def test_quotas_and_usage_periods_are_set_by_vote(council: Council) -> None:
         council.refused("BAD_QUOTA", FIRST, "propose_quota", "governance", **args)
     unknown = quota | {"organisation": gln(99)}
     council.refused("UNKNOWN_ORGANISATION", FIRST, "propose_quota", "governance", **unknown)
+
+
+# --- contracts -------------------------------------------------------------------------------
+
+NOTES = """
+from contracts.sdk import Contract, Map, call, migrate, query, refuse
+
+
+class Notes(Contract):
+    \"\"\"Texts by number.\"\"\"
+
+    name = "notes"
+    version = VERSION
+
+    notes = Map(str, key=("number",))
+
+    @call
+    def write(self, number: int, text: str) -> None:
+        \"\"\"Keep a text.\"\"\"
+        self.notes.put(number, WRITTEN)
+
+    @query
+    def read(self, number: int) -> str | None:
+        \"\"\"The text.\"\"\"
+        return self.notes.get(number)
+"""
+MIGRATION = """
+    @migrate
+    def grow(self, from_version: int) -> None:
+        for number, text in list(self.notes.items()):
+            self.notes.put(number, f"{from_version} {text}")
+"""
+REFUSING = MIGRATION + '            refuse("NOT_NOW", "the state is not as it should be")\n'
+ENDLESS = MIGRATION + "        while True:\n            self.notes.put(0, '')\n"
+
+
+def notes(version: int, written: str = "text", more: str = "") -> str:
+    return NOTES.replace("VERSION", str(version)).replace("WRITTEN", written) + more
+
+
+def propose_source(council: Council, name: str, text: str, version: int, **args: Any) -> int:
+    """Upload a contract of one file and propose it."""
+    digest = council.ok(FIRST, "upload", "governance", text=text).result[0]
+    files = [{"path": f"{name}.py", "hash": digest}]
+    return council.propose("contract", name=name, version=version, runtime=1, files=files, **args)
+
+
+def run_by_vote(council: Council, text: str, version: int, **args: Any) -> int:
+    """The number of the accepted proposal."""
+    proposal = propose_source(council, "notes", text, version, **args)
+    council.decide(proposal)
+    return proposal
+
+
+def versions(council: Council) -> dict[str, int]:
+    return {one["name"]: one["version"] for one in council.ask("package_list")}
+
+
+def test_the_code_that_runs_is_what_stands_in_the_state(council: Council) -> None:
+    assert versions(council) == {"identity": 1, "governance": 1, "usage": 1, "batch": 1}
+    assert set(system.read_packages(council.state)) == set(builtin_packages())
+
+
+def test_source_is_kept_by_its_hash(council: Council) -> None:
+    text = notes(1)
+    digest = council.ok(FIRST, "upload", "governance", text=text).result[0]
+    assert digest == sha256(text.encode())
+    assert council.ask("source", hash=digest) == text
+    assert council.ask("source", hash=bytes(32)) is None
+    council.refused("NOT_AUTHORISED", MAKER, "upload", "governance", text=text)
+    council.refused("BAD_ARGUMENT", FIRST, "upload", "governance", text="x" * 60_001)
+
+
+def test_a_new_contract_runs_from_the_next_block_on(council: Council) -> None:
+    proposal = run_by_vote(council, notes(1), 1)
+    assert council.shown(proposal)["in_force"] == council.height + 1
+    with pytest.raises(InputError, match="UNKNOWN_CONTRACT"):
+        council.query("read", "notes", number=1)
+    council.ok(MAKER, "write", "notes", number=1, text="a")  # the first of that block
+    assert council.shown(proposal)["status"] == "ACTIVE"
+    assert council.query("read", "notes", number=1) == "a"
+    assert versions(council)["notes"] == 1
+
+
+def test_an_upgrade_migrates_at_its_height_and_not_before(council: Council) -> None:
+    run_by_vote(council, notes(1), 1)
+    council.ok(MAKER, "write", "notes", number=1, text="a")
+    run_by_vote(council, notes(2, "text + '!'", MIGRATION), 2, height=30)
+    council.pass_blocks(28 - council.height)
+    council.ok(MAKER, "write", "notes", number=2, text="b")
+    assert council.height == 29
+    assert council.query("read", "notes", number=1) == "a"
+    council.ok(MAKER, "write", "notes", number=3, text="c")
+    assert [council.query("read", "notes", number=number) for number in (1, 2, 3)] == [
+        "1 a",
+        "1 b",
+        "c!",
+    ]
+    assert versions(council)["notes"] == 2
+
+
+@pytest.mark.parametrize(("migration", "code"), [(REFUSING, "NOT_NOW"), (ENDLESS, "OUT_OF_STEPS")])
+def test_a_migration_that_fails_leaves_the_old_code_and_the_old_state(
+    council: Council, migration: str, code: str
+) -> None:
+    run_by_vote(council, notes(1), 1)
+    council.ok(MAKER, "write", "notes", number=1, text="a")
+    proposal = run_by_vote(council, notes(2, "text + '!'", migration), 2)
+    council.ok(MAKER, "write", "notes", number=2, text="b")
+    found = council.shown(proposal)
+    assert (found["status"], found["failure"]) == ("FAILED", code)
+    assert versions(council)["notes"] == 1
+    assert [council.query("read", "notes", number=number) for number in (1, 2)] == ["a", "b"]
+
+
+def test_of_two_accepted_upgrades_to_one_version_the_second_fails(council: Council) -> None:
+    run_by_vote(council, notes(1), 1)
+    council.pass_blocks()
+    first = run_by_vote(council, notes(2, "text + '!'"), 2, height=30)
+    second = run_by_vote(council, notes(2, "text + '?'"), 2, height=30)
+    council.pass_blocks(30 - council.height)
+    assert council.shown(first)["status"] == "ACTIVE"
+    assert council.shown(second)["failure"] == "VERSION_NOT_NEWER"
+    council.ok(MAKER, "write", "notes", number=1, text="a")
+    assert council.query("read", "notes", number=1) == "a!"
+
+
+def test_contracts_that_are_not_even_voted_on(council: Council) -> None:
+    def refused(code: str, **change: Any) -> str:
+        args = {"name": "notes", "version": 1, "runtime": 1, "files": good} | change
+        return council.refused(code, FIRST, "propose_contract", "governance", **args)
+
+    def uploaded(text: str) -> list[dict[str, Any]]:
+        digest = council.ok(FIRST, "upload", "governance", text=text).result[0]
+        return [{"path": "notes.py", "hash": digest}]
+
+    good = uploaded(notes(1))
+    refused("UNKNOWN_SOURCE", files=[{"path": "notes.py", "hash": bytes(32)}])
+    refused("NAME_RESERVED", name="due")
+    refused("BAD_ARGUMENT", name="Notes")
+    refused("BAD_ARGUMENT", files=[])
+    refused("VERSION_NOT_NEWER", name="batch", files=uploaded("x = 1\n"))
+    refused("CONTRACT_REFUSED", files=uploaded("import os\n"))
+    refused("CONTRACT_REFUSED", version=2)  # not what the source says
+    refused("CONTRACT_REFUSED", name="other")
+    refused("CONTRACT_REFUSED", files=uploaded("while True:\n    pass\n"))
+
+
+def test_governance_can_be_upgraded_by_its_own_vote(council: Council) -> None:
+    package = next(one for one in builtin_packages() if one.name == "governance")
+    files = []
+    for file in package.files:
+        text = file.text.replace(
+            '    name = "governance"\n', '    name = "governance"\n    version = 2\n'
+        )
+        digest = council.ok(FIRST, "upload", "governance", text=text).result[0]
+        files.append({"path": file.path, "hash": digest})
+    waiting = council.propose("params", changes=SOON)
+    upgrade = council.propose("contract", name="governance", version=2, runtime=1, files=files)
+    council.decide(upgrade)
+    council.pass_blocks()
+    assert versions(council)["governance"] == 2
+    council.decide(waiting)
+    council.pass_blocks()
+    assert council.ask("params_now")["min_block_interval_ms"] == 200
 
 
 # --- what can no longer be made --------------------------------------------------------------
