@@ -6,6 +6,7 @@ What this pass does not know it refuses. All findings are reported, the first fi
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any, Final
 
 from contracts.runtime import names
@@ -25,7 +26,9 @@ from contracts.runtime.package import Package
 from contracts.runtime.source import Finding, Findings
 
 FRAMES_MAX: Final = 32  # of one contract, one in another
+KEY_FRAMES: Final = 5  # those of sorted's guard, and the key's own
 ARGUMENTS_MAX: Final = 64
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 _HINTS: Final = {
     ast.Assert: "use refuse",
@@ -452,13 +455,14 @@ class BodyChecker:
             odd = args.vararg or args.kwarg or args.kwonlyargs or args.posonlyargs or args.defaults
             if odd or len(args.args) != 1:
                 self.refuse(node, "lambda", "a key takes one thing")
-            self.depth += 1
+            self.depth += KEY_FRAMES
             self.info.frames = max(self.info.frames, 1 + self.depth)
             self.expression(node.body)
-            self.depth -= 1
+            self.depth -= KEY_FRAMES
             return
         entity = self.scope.get(node.id) if isinstance(node, ast.Name) else None
         if entity is not None and entity.kind == LOCAL_FUNCTION:
+            self.info.frames = max(self.info.frames, self.depth + KEY_FRAMES)
             self.info.calls.add(entity.info.key)
         else:
             self.refuse(node, "lambda", "key is a lambda or a function of the package")
@@ -545,6 +549,8 @@ def _check_contract(program: Program) -> None:
     if contract is None:
         findings.at(1, 1, "package", "the last file has no contract class")
         return
+    if not _NAME.fullmatch(package.name) or names.forbidden(package.name):
+        findings.add(contract.node, "package", "a contract's name is lower-case letters and _")
     for name, wanted in (("name", package.name), ("version", package.version)):
         found: Any = 1 if name == "version" else None
         for at in contract.line():

@@ -9,13 +9,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from contracts.runtime import names
 from contracts.runtime.package import Package
 from contracts.runtime.source import INT_BITS_MAX, Findings, parse
 
-CONSTANT_SIZE_MAX: Final = 10_000  # characters, bytes or items of one constant
+CONSTANT_SIZE_MAX: Final = 5_000  # characters, bytes and items of one constant, nested ones too
+CONSTANTS_SIZE_MAX: Final = 100_000  # of all of a package
+CONSTANT_DEPTH_MAX: Final = 8
+CLASSES_MAX: Final = 200
+MEMBERS_MAX: Final = 200  # of one class
+BASES_MAX: Final = 8  # classes that derive from each other
 _SCALARS: Final = frozenset((bool, bytes, int, str, type(None)))
 
 CONSTANT, ALIAS, CLASS, LOCAL_FUNCTION = "constant", "type alias", "class", "package function"
@@ -28,7 +33,7 @@ class Entity:
 
     kind: str
     name: str
-    value: Any = None  # of a constant
+    value: Any = None  # a constant's Constant
     info: Any = None  # ClassInfo or FunctionInfo
 
 
@@ -123,37 +128,74 @@ class NotConstant(Exception):
         self.reason = reason
 
 
+class Constant(NamedTuple):
+    """A constant's value, its size with all that is in it, and how deep tuples nest in it."""
+
+    value: Any
+    size: int
+    depth: int
+
+
 def evaluate(node: ast.AST, scope: dict[str, Entity]) -> Any:
     """The value of a constant expression over a file's constants. Raises NotConstant."""
-    value = _evaluate(node, scope)
-    if type(value) is int:
-        if value.bit_length() > INT_BITS_MAX:
-            raise NotConstant(node, f"a whole number has at most {INT_BITS_MAX} bits")
-    elif type(value) in (str, bytes, tuple) and len(value) > CONSTANT_SIZE_MAX:
-        raise NotConstant(node, f"a constant has at most {CONSTANT_SIZE_MAX} characters or items")
-    return value
+    return measured(node, scope).value
 
 
-def _evaluate(node: ast.AST, scope: dict[str, Entity]) -> Any:
+def measured(node: ast.AST, scope: dict[str, Entity]) -> Constant:
+    """As :func:`evaluate`, with the size. Parts that constants share count wherever they stand."""
+    if isinstance(node, ast.Name):
+        found = scope.get(node.id)
+        if found is not None and found.kind == CONSTANT:
+            constant: Constant = found.value
+            return constant
+        raise NotConstant(node, f"{node.id} is no constant known here")
+    if isinstance(node, ast.Tuple):
+        return _tuple(node, scope)
+    value = _scalar(node, scope)
+    if isinstance(value, Constant):
+        constant = value
+    else:
+        constant = _sized(value)
+    if type(constant.value) is int and constant.value.bit_length() > INT_BITS_MAX:
+        raise NotConstant(node, f"a whole number has at most {INT_BITS_MAX} bits")
+    return _bounded(node, constant)
+
+
+def _sized(value: Any) -> Constant:
+    return Constant(value, len(value) if type(value) in (str, bytes) else 1, 0)
+
+
+def _bounded(node: ast.AST, constant: Constant) -> Constant:
+    if constant.size > CONSTANT_SIZE_MAX or constant.depth > CONSTANT_DEPTH_MAX:
+        raise NotConstant(
+            node,
+            f"a constant has at most {CONSTANT_SIZE_MAX} characters and items, "
+            f"tuples {CONSTANT_DEPTH_MAX} deep",
+        )
+    return constant
+
+
+def _tuple(node: ast.Tuple, scope: dict[str, Entity]) -> Constant:
+    items: list[Any] = []
+    size, depth = 1, 0
+    for item in node.elts:
+        starred = isinstance(item, ast.Starred)
+        part = measured(item.value if isinstance(item, ast.Starred) else item, scope)
+        if starred and type(part.value) is not tuple:
+            raise NotConstant(item, "only a tuple can be spread")
+        items.extend(part.value) if starred else items.append(part.value)
+        size += part.size
+        depth = max(depth, part.depth - starred)
+        if size > CONSTANT_SIZE_MAX:
+            break
+    return _bounded(node, Constant(tuple(items), size, depth + 1))
+
+
+def _scalar(node: ast.AST, scope: dict[str, Entity]) -> Any:
+    """A literal or the outcome of an operator; sums of tuples come measured."""
     if isinstance(node, ast.Constant):
         if type(node.value) in _SCALARS:
             return node.value
-    elif isinstance(node, ast.Name):
-        found = scope.get(node.id)
-        if found is not None and found.kind == CONSTANT:
-            return found.value
-        raise NotConstant(node, f"{node.id} is no constant known here")
-    elif isinstance(node, ast.Tuple):
-        items: list[Any] = []
-        for item in node.elts:
-            if isinstance(item, ast.Starred):
-                value = evaluate(item.value, scope)
-                if type(value) is not tuple:
-                    raise NotConstant(item, "only a tuple can be spread")
-                items.extend(value)
-            else:
-                items.append(evaluate(item, scope))
-        return tuple(items)
     elif isinstance(node, ast.UnaryOp):
         value = evaluate(node.operand, scope)
         if isinstance(node.op, ast.Not):
@@ -161,16 +203,23 @@ def _evaluate(node: ast.AST, scope: dict[str, Entity]) -> Any:
         if isinstance(node.op, ast.USub) and type(value) in (int, bool):
             return -value
     elif isinstance(node, ast.BinOp):
-        left, right = evaluate(node.left, scope), evaluate(node.right, scope)
-        value = _combined(node.op, left, right)
+        left, right = measured(node.left, scope), measured(node.right, scope)
+        value = _combined(node.op, left.value, right.value)
+        if type(value) is tuple:
+            return Constant(value, left.size + right.size, max(left.depth, right.depth))
         if value is not None:
             return value
-    elif isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Name) and node.func.id == "len" and "len" not in scope:
-            if len(node.args) == 1 and not node.keywords:
-                value = evaluate(node.args[0], scope)
-                if type(value) in (str, bytes, tuple):
-                    return len(value)
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "len"
+        and "len" not in scope
+        and len(node.args) == 1
+        and not node.keywords
+    ):
+        value = evaluate(node.args[0], scope)
+        if type(value) in (str, bytes, tuple):
+            return len(value)
     raise NotConstant(
         node, "a constant is made of whole numbers, texts, bytes, True, False, None and tuples"
     )
@@ -211,6 +260,7 @@ class Declarations:
         self.findings = Findings()
         self.program = Program(package, self.findings)
         self.exports: dict[str, FileInfo] = {}
+        self.constants_size = 0
 
     def read(self) -> Program:
         for source in self.program.package.files:
@@ -332,10 +382,13 @@ class Declarations:
             self.declare(file, node, Entity(ALIAS, name))
             return
         try:
-            value = evaluate(node.value, file.scope)
+            value = measured(node.value, file.scope)
         except NotConstant as error:
             self.findings.add(error.node, "constant", error.reason)
-            value = None
+            value = Constant(None, 1, 0)
+        self.constants_size += value.size
+        if self.constants_size > CONSTANTS_SIZE_MAX >= self.constants_size - value.size:
+            self.findings.add(node, "too-long", "too many and too long constants in the package")
         self.declare(file, node, Entity(CONSTANT, name, value))
 
     def _is_alias(self, file: FileInfo, node: ast.expr) -> bool:
@@ -441,6 +494,14 @@ class Declarations:
                 node, "class", f"{node.name} must have one base: Contract, Record or an own class"
             )
             info = ClassInfo(node, file, False, None)
+        if len(list(info.line())) > BASES_MAX or len(self.program.classes) >= CLASSES_MAX:
+            self.findings.add(
+                node, "class", f"at most {CLASSES_MAX} classes, {BASES_MAX} in a line of bases"
+            )
+            return
+        if len(node.body) > MEMBERS_MAX:
+            self.findings.add(node, "class", f"a class has at most {MEMBERS_MAX} members")
+            return
         for index, inner in enumerate(node.body):
             self._member(info, inner, index)
         if info.is_contract:
@@ -484,7 +545,13 @@ class Declarations:
     def _free(self, info: ClassInfo, node: ast.AST, name: str) -> bool:
         """Whether a member may have this name; a finding where not."""
         taken = names.CONTRACT_METHODS | {"ctx"} if info.is_contract else frozenset(("self",))
-        if names.forbidden(name):
+        outer = info.file.scope.get(name)
+        if outer is not None and outer.kind not in (CONSTANT, LOCAL_FUNCTION, names.FUNCTION):
+            # Annotations and decorators further down would mean the member.
+            self.findings.add(node, "shadows", f"{name} is a {outer.kind} already")
+        elif name == "property":
+            self.findings.add(node, "shadows", "property is a name of the language")
+        elif names.forbidden(name):
             self.findings.add(node, "name", f"the name {name} is not for contracts")
         elif name in taken:
             self.findings.add(node, "shadows", f"{name} is the SDK's")

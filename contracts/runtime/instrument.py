@@ -17,6 +17,7 @@ from contracts.runtime.declarations import (
     ALIAS,
     CLASS,
     CONSTANT,
+    Constant,
     LOCAL_FUNCTION,
     MARKS,
     ClassInfo,
@@ -25,15 +26,17 @@ from contracts.runtime.declarations import (
     NotConstant,
     Program,
     evaluate,
+    measured,
 )
 
 ABSORBED_MAX: Final = 40  # steps of a branch that the suite around it pays
+INLINE_MAX: Final = 32  # parts of a tuple that stands in line
 SLICE_FREE: Final = 64  # items of a slice that need no guard
 _SMALL_INT: Final = 1 << 63
 _NOTHING: Final = object()
 _SCALARS: Final = (bool, bytes, int, str, type(None))
 
-_BINARY: Final = {
+_BINARY: Final[dict[type[ast.operator], str]] = {
     ast.Add: "add",
     ast.Sub: "sub",
     ast.Mult: "mul",
@@ -42,8 +45,8 @@ _BINARY: Final = {
     ast.LShift: "lshift",
     ast.BitOr: "bitor",
 }
-_IN_PLACE: Final = {**_BINARY, ast.Add: "iadd", ast.Mult: "imul", ast.BitOr: "ior"}
-_COMPARE: Final = {
+_IN_PLACE: Final[dict[type[ast.operator], str]] = {**_BINARY, ast.Add: "iadd", ast.Mult: "imul", ast.BitOr: "ior"}
+_COMPARE: Final[dict[type[ast.cmpop], str]] = {
     ast.Eq: "eq",
     ast.NotEq: "ne",
     ast.Lt: "lt",
@@ -91,13 +94,13 @@ class Instrumenter:
                 target = node.targets[0] if isinstance(node, ast.Assign) else node.target
                 assert isinstance(target, ast.Name)
                 if self.scope[target.id].kind == ALIAS:
-                    value = self.type(node.value)
+                    value = self.hint(node.value)
                     body.append(ast.copy_location(ast.Assign([target], value), node))
         return ast.fix_missing_locations(ast.Module(body, []))
 
     # --- types and declarations -------------------------------------------------------------
 
-    def type(self, node: ast.expr) -> ast.expr:
+    def hint(self, node: ast.expr) -> ast.expr:
         """A type expression, its constants computed."""
         match node:
             case ast.Name(id=name):
@@ -106,12 +109,12 @@ class Instrumenter:
                 return node
             case ast.Subscript(value=value, slice=index):
                 if isinstance(index, ast.Tuple):
-                    index = ast.Tuple([self.type(item) for item in index.elts], ast.Load())
+                    index = ast.Tuple([self.hint(item) for item in index.elts], ast.Load())
                 else:
-                    index = self.type(index)
-                return ast.copy_location(ast.Subscript(self.type(value), index, ast.Load()), node)
+                    index = self.hint(index)
+                return ast.copy_location(ast.Subscript(self.hint(value), index, ast.Load()), node)
             case ast.BinOp(left=left, op=op, right=right):
-                return ast.copy_location(ast.BinOp(self.type(left), op, self.type(right)), node)
+                return ast.copy_location(ast.BinOp(self.hint(left), op, self.hint(right)), node)
             case ast.Call(func=func, args=args, keywords=keywords):
                 return ast.copy_location(
                     ast.Call(
@@ -129,7 +132,7 @@ class Instrumenter:
             return ast.Starred(self._constant(node.value), ast.Load())
         if self._value(node) is not _NOTHING:
             return self._constant(node)
-        return self.type(node)
+        return self.hint(node)
 
     def _constant(self, node: ast.expr) -> ast.Constant:
         return ast.copy_location(ast.Constant(evaluate(node, self.scope)), node)
@@ -171,10 +174,10 @@ class Instrumenter:
                             ast.Assign([target], default or ast.Constant(None), lineno=node.lineno)
                         )
                         continue
-                    field = ast.AnnAssign(target, self.type(annotation), default, 1)
+                    field = ast.AnnAssign(target, self.hint(annotation), default, 1)
                     body.append(ast.copy_location(field, node))
                 case ast.Assign(targets=targets, value=value):
-                    made = self.type(value)
+                    made = self.hint(value)
                     if not isinstance(value, ast.Call) or made is value:
                         made = self._constant(value)
                     elif isinstance(value.func, ast.Name) and value.func.id == "len":
@@ -206,14 +209,14 @@ class Instrumenter:
         locals_, self.locals = self.locals, set()
         for decorator in node.decorator_list:
             decorators.append(
-                _load(names.GUARD + "property") if info.mark == "property" else self.type(decorator)
+                _load(names.GUARD + "property") if info.mark == "property" else self.hint(decorator)
             )
         found = ast.FunctionDef(
             node.name,
             self._parameters(node.args, marked),
             text + suite,
             decorators,
-            self.type(node.returns) if marked and node.returns is not None else None,
+            self.hint(node.returns) if marked and node.returns is not None else None,
         )
         self.locals = locals_
         if "type_params" in ast.FunctionDef._fields:
@@ -223,7 +226,7 @@ class Instrumenter:
     def _parameters(self, args: ast.arguments, marked: bool) -> ast.arguments:
         def plain(parameter: ast.arg) -> ast.arg:
             hint = parameter.annotation
-            kept = self.type(hint) if marked and hint is not None else None
+            kept = self.hint(hint) if marked and hint is not None else None
             return ast.copy_location(ast.arg(parameter.arg, kept), parameter)
 
         return ast.arguments(
@@ -424,7 +427,7 @@ class Instrumenter:
             case ast.Name(id=name):
                 entity = self.scope.get(name)
                 if entity is not None and entity.kind == CONSTANT:
-                    return ast.Constant(entity.value)
+                    return self._inline(node, entity.value)
                 return node
             case ast.Attribute(value=value, attr=attr):
                 return ast.Attribute(self._base(value, attr), attr, ast.Load())
@@ -449,7 +452,7 @@ class Instrumenter:
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return self._display(node, items)
             case ast.Dict(keys=keys, values=values):
-                made = [self._key(key) for key in keys if key is not None]
+                made: list[ast.expr | None] = [self._key(key) for key in keys if key is not None]
                 return ast.Dict(made, [self.expression(value) for value in values])
             case ast.ListComp(elt=elt, generators=generators):
                 return self._comprehension(elt, generators)
@@ -460,6 +463,12 @@ class Instrumenter:
                 self.weight += price.FORMAT
                 return _guard("written", *[self._formatted(value) for value in values])
         raise AssertionError(f"{type(node).__name__} was not checked")
+
+    def _inline(self, node: ast.Name, constant: Constant) -> ast.expr:
+        """A constant in place of its name; a long one stands in the namespace."""
+        if constant.depth and constant.size > INLINE_MAX:
+            return _load(f"{names.GUARD}c_{node.id}")
+        return ast.Constant(constant.value)
 
     def _base(self, node: ast.expr, attr: str) -> ast.expr:
         """What stands before a dot, guarded where plain data have such an attribute too."""
@@ -510,7 +519,7 @@ class Instrumenter:
 
     def _binary(
         self,
-        guards: dict[type, str],
+        guards: dict[type[ast.operator], str],
         op: ast.operator,
         left: ast.expr,
         right: ast.expr,
@@ -596,7 +605,7 @@ class Instrumenter:
     def _display(self, node: ast.expr, items: list[ast.expr]) -> ast.expr:
         if isinstance(node, ast.Tuple):
             value = self._value(node)
-            if value is not _NOTHING:
+            if value is not _NOTHING and measured(node, self.scope).size <= INLINE_MAX:
                 self.weight += price.NODE
                 return ast.Constant(value)
         made: list[ast.expr] = []
@@ -660,7 +669,7 @@ class Instrumenter:
             return value
         assert isinstance(node.format_spec, ast.JoinedStr)
         spec = "".join(
-            part.value for part in node.format_spec.values if isinstance(part, ast.Constant)
+            str(part.value) for part in node.format_spec.values if isinstance(part, ast.Constant)
         )
         zeros = spec.startswith("0")
         return _guard("padded", value, ast.Constant(int(spec)), ast.Constant(zeros))
@@ -729,9 +738,9 @@ class Instrumenter:
         if func.id == "isinstance":
             kinds = node.args[1]
             if isinstance(kinds, ast.Tuple):
-                second: ast.expr = ast.Tuple([self.type(kind) for kind in kinds.elts], ast.Load())
+                second: ast.expr = ast.Tuple([self.hint(kind) for kind in kinds.elts], ast.Load())
             else:
-                second = self.type(kinds)
+                second = self.hint(kinds)
             return _guard("isinstance", self.expression(node.args[0]), second)
         if func.id not in names.PLAIN_BUILTINS:
             self.weight += price.METHOD

@@ -13,13 +13,22 @@ import contracts.sdk
 from consensus.primitives.errors import InputError
 from contracts.runtime import names
 from contracts.runtime.checker import understand
-from contracts.runtime.declarations import ALIAS, CLASS, LOCAL_FUNCTION, MARKS, Entity, FileInfo
+from contracts.runtime.declarations import (
+    ALIAS,
+    CLASS,
+    CONSTANT,
+    LOCAL_FUNCTION,
+    MARKS,
+    Entity,
+    FileInfo,
+)
 from contracts.runtime.guards import Guards, charged
 from contracts.runtime.instrument import Instrumenter
 from contracts.runtime.package import RUNTIME, Package
 from contracts.runtime.source import Finding
 from contracts.runtime.steps import Meter
 from contracts.sdk.contract import Contract
+from contracts.sdk.methods import methods_of
 from contracts.sdk.records import Record, plan_of
 
 COMPILED_MAX: Final = 64  # packages whose code is kept
@@ -39,12 +48,11 @@ def check(package: Package) -> list[Finding]:
     The same packages are refused on every Python version; the findings' words are for people.
     """
     try:
-        _ready(package, instrumented=True)
-        load(package, Meter())
+        methods_of(load(package, Meter()))
     except _Refused as refused:
         return refused.findings
-    except InputError as error:
-        return [Finding(package.files[-1].path, 1, 1, "declaration", error.message)]
+    except (InputError, TypeError) as error:
+        return [Finding(package.files[-1].path, 1, 1, "declaration", str(error))]
     return []
 
 
@@ -64,6 +72,9 @@ def load(package: Package, meter: Meter, *, instrumented: bool = True) -> type[C
             **guards,
         }
         for name, entity in file.scope.items():
+            if entity.kind == CONSTANT:
+                space[f"{names.GUARD}c_{name}" if instrumented else name] = entity.value.value
+                continue
             found = _outside(name, entity, spaces, meter if instrumented else None)
             if found is not None:
                 space[name] = found
@@ -135,9 +146,9 @@ def _outside(
     name: str, entity: Entity, spaces: dict[str, dict[str, Any]], meter: Meter | None
 ) -> Any:
     """What a name of a file stands for, where other files or the SDK define it."""
-    if entity.kind in (CLASS, ALIAS, LOCAL_FUNCTION) or entity.kind == "constant":
+    if entity.kind in (CLASS, ALIAS, LOCAL_FUNCTION):
         for space in spaces.values():
-            if name in space and not name.startswith(names.GUARD):
+            if name in space:
                 return space[name]
         return None
     if entity.kind == "typing":
