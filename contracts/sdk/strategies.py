@@ -32,7 +32,7 @@ from contracts.sdk.fields import (
     field_of,
 )
 from contracts.sdk.gs1 import ItemField, lot_path, path_of_elements
-from contracts.sdk.money import MINOR_MAX
+from contracts.sdk.money import MINOR_MAX, MoneyField
 from contracts.sdk.schemas import Anything, Properties, field_from
 from contracts.sdk.values import plain
 
@@ -108,15 +108,18 @@ def _of(field: Field) -> Values:
             return st.dictionaries(st.text(_LETTERS, max_size=4), st.integers(0, 9), max_size=3)
         case Anything():
             return st.none() | st.integers(0, 9) | st.text(_LETTERS, max_size=9)
-    plain_kinds: Mapping[type[Field], Values] = {
-        Bool: st.booleans(),
-        CalendarDate: dates(),
-        Moment: st.integers(0, TIME_MS_MAX),
-        ItemField: items(),
-    }
-    found = plain_kinds.get(type(field))
-    # Another record type of the SDK or the contract describes itself by its schema.
-    return of(field_from(field.schema())) if found is None else found
+        case Bool():
+            return st.booleans()
+        case CalendarDate():
+            return dates()
+        case Moment():
+            return st.integers(0, TIME_MS_MAX)
+        case ItemField():
+            return items()
+        case MoneyField():
+            return money()
+    # A record describes itself by its schema.
+    return of(field_from(field.schema()))
 
 
 def _text(field: Text) -> Values:
