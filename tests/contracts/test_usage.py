@@ -13,12 +13,8 @@ from tests.contracts.ledger import MAKER, WHOLESALER, seed_of
 from tests.contracts.test_governance import ELECTORS, FIRST, Council
 
 OBSERVE = Call("batch", "observe", {"items": [{"item": "00/095213210000000179"}]})  # UNKNOWN_ITEM
-ROLE = {"key": b"k" * 32, "role": "corporate_user"}
-COMMISSION = Call(
-    "batch",
-    "commission",
-    {"items": [{"item": "01/09521321000018/10/A", "quantity": {"amount": 1}}]},
-)
+LOT = "01/09521321000018/10/A"
+COMMISSION = Call("batch", "commission", {"items": [{"item": LOT, "quantity": {"amount": 1}}]})
 
 
 @pytest.fixture
