@@ -13,7 +13,7 @@ import click
 from cli import output
 from cli.call import describe, methods_of, open_client
 from cli.governance import proposal_timing, say_next
-from cli.sending import devnet_option, seed_of, send, timeout_option
+from cli.sending import devnet_option, seed_of, send, step_limit, timeout_option
 from cli.settings import current, json_option, key_option, node_option
 from consensus.primitives.errors import InputError
 
@@ -308,6 +308,7 @@ def propose(
     require_accepted(package)
     seed = seed_of(devnet, folder)
     with open_client() as client:
+        _require_affordable(client, package)
         groups = _proposal_calls(client, package, proposal_timing(height, days))
         for number, calls in enumerate(groups, 1):
             output.say(f"transaction {number} of {len(groups)}: {len(calls)} calls")
@@ -326,6 +327,19 @@ def propose(
     else:
         click.echo(f"proposal {proposal}: {package.name} version {package.version}")
         say_next(proposal, devnet)
+
+
+def _require_affordable(client: Client, package: Package) -> None:
+    """Raises InputError OUT_OF_STEPS if no transaction has the steps to check so much source."""
+    from contracts.runtime.steps import SOURCE_BYTE
+
+    needed, limit = SOURCE_BYTE * package.size, step_limit(client)
+    if needed > limit:
+        raise InputError(
+            "OUT_OF_STEPS",
+            f"checking {package.size} bytes of source takes {needed} steps, a transaction has"
+            f" {limit}: divide the contract, or raise tx_steps_max (hansa governance set-params)",
+        )
 
 
 def _proposal_calls(

@@ -10,7 +10,6 @@ import click
 
 from cli.call import chain_id_of, explained
 from cli.settings import DEVNET_FOLDER, current
-from consensus.primitives.errors import InputError
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -70,10 +69,8 @@ def devnet_seeds(folder: Path) -> dict[str, bytes]:
 
 def step_limit(client: Client) -> int:
     """The most steps that a transaction may ask for on this chain."""
-    value = client.genesis().get("params", {}).get("tx_steps_max")
-    if type(value) is not int:
-        raise InputError("BAD_ANSWER", "the node's genesis document names no tx_steps_max")
-    return value
+    limit: int = client.query("governance", "params_now").value["tx_steps_max"]
+    return limit
 
 
 def send(
