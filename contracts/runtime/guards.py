@@ -28,6 +28,7 @@ from contracts.sdk.errors import BadValue
 
 TEXT_MAX: Final = 1 << 20  # characters of a text, bytes of bytes
 ITEMS_MAX: Final = 100_000  # of a list, a tuple or a map
+INT_KEY_LIMIT: Final = 1 << 60  # below it, the hash of a whole number is the number
 INT_KEYS_MAX: Final = 1_000  # entries of a map that takes whole numbers as keys: these can collide
 INT_LIMIT: Final = 1 << 256
 INT_BITS: Final = 256
@@ -38,10 +39,6 @@ _SCALARS: Final = frozenset((bool, bytes, int, str, type(None)))
 _KEYS: Final = frozenset((bytes, int, str))
 _SEQUENCES: Final = frozenset((list, range, tuple))
 _DATA: Final = frozenset((bool, bytes, dict, int, list, range, str, tuple, type(None)))
-_WHITE: Final = " \t\n\r\x0b\x0c"
-_WHITES: Final = re.compile("[ \t\n\r\x0b\x0c]+")
-_UPPER: Final = {lower: lower - 32 for lower in range(97, 123)}
-_LOWER: Final = {upper: upper + 32 for upper in range(65, 91)}
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,78}")
 
 
@@ -113,9 +110,9 @@ def _basics(meter: Meter) -> Names:
             if len(value) > TEXT_FREE:
                 meter.charge(len(value) // TEXT_UNIT)
             return value
-        if kind is int:
+        if kind is int and -INT_KEY_LIMIT < value < INT_KEY_LIMIT:
             return value
-        raise TypeError("a key is text, bytes or a whole number")
+        raise TypeError("a key is text, bytes or a whole number below 2**60")
 
     def key_in(value: Any, mapping: Any) -> Any:
         """A key that a map is asked for. Ints have no secret in their hash: they can collide."""
@@ -124,11 +121,11 @@ def _basics(meter: Meter) -> Names:
             if len(value) > TEXT_FREE:
                 meter.charge(len(value) // TEXT_UNIT)
             return value
-        if kind is int:
+        if kind is int and -INT_KEY_LIMIT < value < INT_KEY_LIMIT:
             if len(mapping) > INT_KEY_UNIT:
                 meter.charge(len(mapping) // INT_KEY_UNIT)
             return value
-        raise TypeError("a key is text, bytes or a whole number")
+        raise TypeError("a key is text, bytes or a whole number below 2**60")
 
     def new_key(value: Any, mapping: Any) -> Any:
         """A key under which a map may get a new entry."""
@@ -251,9 +248,15 @@ def _operators(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
             return a
         return bits(a, b)
 
+    def bitand(a: Any, b: Any) -> Any:
+        return bounded(a & b)
+
+    def bitxor(a: Any, b: Any) -> Any:
+        return bounded(a ^ b)
+
     def bits(a: Any, b: Any) -> Any:
         if isinstance(a, int) and isinstance(b, int):
-            return a | b
+            return bounded(a | b)
         raise TypeError("| is for whole numbers and maps")
 
     return {
@@ -265,6 +268,8 @@ def _operators(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
         "power": power,
         "lshift": lshift,
         "bitor": bitor,
+        "bitand": bitand,
+        "bitxor": bitxor,
         "imul": imul,
         "ior": ior,
     }
@@ -392,11 +397,11 @@ def _comparisons(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
     def without(value: Any, container: Any) -> bool:
         return not within(value, container)
 
-    def seek(needle: Any, text: Any) -> None:
+    def seek(needle: Any, text: Any, needle_max: int = NEEDLE_MAX) -> None:
         """Take the steps for looking for a text in another."""
         length = len(text)
         if length > TEXT_FREE:
-            charge(length * (16 + min(len(needle), NEEDLE_MAX)) // (16 * TEXT_UNIT))
+            charge(length * (16 + min(len(needle), needle_max)) // (16 * TEXT_UNIT))
 
     return {
         "eq": eq,
@@ -524,14 +529,16 @@ def _containers(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
     }
 
 
-def _weight(values: Any) -> int:
+def _weight(values: Any, charge: Callable[[int], None]) -> int:
     """The most characters that one of the things to be ordered has; TypeError if it can't be."""
     most = 0
+    charge(len(values) * ITEM_LOOKED_AT)
     for value in values:
         kind = type(value)
         if kind is str or kind is bytes:
             most = max(most, len(value))
         elif kind is tuple:
+            charge(len(value))
             length = 0
             for part in value:
                 inner = type(part)
@@ -553,15 +560,15 @@ def _builtins(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
     def ordered(values: Any, keyed: Any, weight: int) -> Any:
         """The keys of things to be put in order, charged."""
         if keyed is not None:
-            charge(len(values) * weight)
+            values = tuple(values)  # the key may change the list that it is called for
+            charge(len(values) * (weight + ITEM))
             values = [keyed(value) for value in values]
-        charge(len(values) * ITEM)
         return values
 
     def in_order(values: list[Any], keyed: Any, reverse: Any, weight: int) -> list[Any]:
         keys = ordered(values, keyed, weight)
         count = len(keys)
-        heavy = 1 + max(0, _weight(keys) - TEXT_FREE) // (TEXT_UNIT * 2)
+        heavy = 1 + max(0, _weight(keys, charge) - TEXT_FREE) // (TEXT_UNIT * 2)
         charge(count * count.bit_length() * SORT_ITEM * heavy)
         if keyed is None:
             return sorted(values, reverse=bool(reverse))
@@ -575,12 +582,13 @@ def _builtins(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
     def extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
         def guard(*values: Any, key: Any = None, h__weight: int = 0, **default: Any) -> Any:
             found = items(values[0]) if len(values) == 1 else values
+            found = found if key is None else tuple(found)
             if not found:
                 if default:
                     return default["default"]
                 raise ValueError("nothing to choose from")
             keys = ordered(found, key, h__weight)
-            charge(len(keys) * (ITEM_LOOKED_AT + _weight(keys) // TEXT_UNIT))
+            charge(len(keys) * (ITEM_LOOKED_AT + _weight(keys, charge) // TEXT_UNIT))
             if key is None:
                 return pick(found)
             return found[pick(range(len(keys)), key=keys.__getitem__)]
@@ -731,7 +739,7 @@ def _builtins(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
 
 
 def _texts(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
-    size, fit = basics["size"], basics["fit"]
+    fit = basics["fit"]
 
     def text(value: Any) -> str:
         """A value in an f-string."""

@@ -44,8 +44,15 @@ _BINARY: Final[dict[type[ast.operator], str]] = {
     ast.Pow: "power",
     ast.LShift: "lshift",
     ast.BitOr: "bitor",
+    ast.BitAnd: "bitand",
+    ast.BitXor: "bitxor",
 }
-_IN_PLACE: Final[dict[type[ast.operator], str]] = {**_BINARY, ast.Add: "iadd", ast.Mult: "imul", ast.BitOr: "ior"}
+_IN_PLACE: Final[dict[type[ast.operator], str]] = {
+    **_BINARY,
+    ast.Add: "iadd",
+    ast.Mult: "imul",
+    ast.BitOr: "ior",
+}
 _COMPARE: Final[dict[type[ast.cmpop], str]] = {
     ast.Eq: "eq",
     ast.NotEq: "ne",
@@ -452,6 +459,7 @@ class Instrumenter:
             case ast.List(elts=items) | ast.Tuple(elts=items):
                 return self._display(node, items)
             case ast.Dict(keys=keys, values=values):
+                self.weight += price.DISPLAY
                 made: list[ast.expr | None] = [self._key(key) for key in keys if key is not None]
                 return ast.Dict(made, [self.expression(value) for value in values])
             case ast.ListComp(elt=elt, generators=generators):
@@ -529,7 +537,7 @@ class Instrumenter:
         self.weight += price.OPERATOR
         a, b = self._int(left_source), self._int(right_source)
         match op:
-            case ast.FloorDiv() | ast.RShift() | ast.BitAnd() | ast.BitXor():
+            case ast.FloorDiv() | ast.RShift():
                 return ast.BinOp(left, op, right)
             case ast.Add() | ast.Sub() | ast.BitOr() if a or b:
                 return ast.BinOp(left, op, right)
@@ -618,6 +626,7 @@ class Instrumenter:
                 made.append(item)
             else:
                 made.append(self.expression(item))
+        self.weight += price.DISPLAY
         kind = ast.Tuple if isinstance(node, ast.Tuple) else ast.List
         found = kind(made, ast.Load())
         return _guard("whole", found) if starred else found

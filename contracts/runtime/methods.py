@@ -13,11 +13,11 @@ from typing import Any, Final
 from contracts.runtime.steps import ENTRY, ITEM_LOOKED_AT, TEXT_UNIT, Meter
 
 ITEMS_MAX: Final = 100_000
+TEXT_MAX: Final = 1 << 20
+NEEDLE_MAX: Final = 100
 _DATA: Final = frozenset((bool, bytes, dict, int, list, range, str, tuple, type(None)))
 _WHITE: Final = " \t\n\r\x0b\x0c"
 _WHITES: Final = re.compile("[ \t\n\r\x0b\x0c]+")
-_UPPER: Final = {lower: lower - 32 for lower in range(97, 123)}
-_LOWER: Final = {upper: upper + 32 for upper in range(65, 91)}
 
 Names = dict[str, Any]
 
@@ -77,6 +77,7 @@ def _lists(meter: Meter, basics: Names, comparisons: Names) -> Names:
 
     def remove(xs: Any, *args: Any) -> Any:
         if type(xs) is list and len(args) == 1:
+            charge(len(xs) // TEXT_UNIT)
             del xs[place(xs, args[0])]
             return None
         return other(xs).remove(*args)
@@ -268,10 +269,10 @@ def _texts(meter: Meter, basics: Names, comparisons: Names) -> Names:
         return other(data).hex(*args)
 
     def upper(text: str) -> str:
-        return text.upper() if text.isascii() else text.translate(_UPPER)
+        return text.upper() if text.isascii() else text.encode().upper().decode()  # ASCII alone
 
     def lower(text: str) -> str:
-        return text.lower() if text.isascii() else text.translate(_LOWER)
+        return text.lower() if text.isascii() else text.encode().lower().decode()
 
     return {
         "upper": plain("upper", upper),
@@ -319,7 +320,8 @@ def _searches(meter: Meter, basics: Names, comparisons: Names) -> Names:
             if (kind is str or kind is bytes) and len(args) == 1:
                 if type(args[0]) is not kind:
                     raise TypeError("unlike texts")
-                seek(args[0], text)
+                # From the right, CPython compares the whole text sought at every place.
+                seek(args[0], text, TEXT_MAX if name.startswith("r") else NEEDLE_MAX)
                 size(text)
                 return getattr(text, name)(args[0])
             return getattr(other(text), name)(*args)

@@ -33,6 +33,7 @@ OPERATOR: Final = 6  # arithmetic or a comparison whose operands are not known b
 SUBSCRIPT: Final = 6
 METHOD: Final = 10  # a method of text, bytes, a list or a map; a built-in function
 LOOP: Final = 5  # each time round
+DISPLAY: Final = 5  # of a list, tuple or map, besides its parts
 COMPREHENSION: Final = 20
 COMPREHENSION_ITEM: Final = 4
 FORMAT: Final = 12  # an f-string; and one OPERATOR for each value in it
@@ -41,7 +42,7 @@ HANDLER: Final = 100  # an exception is made, thrown and caught
 
 # --- what sizes say: charged before the work -----------------------------------------------------
 TEXT_FREE: Final = 64  # characters that are part of the operation's own price
-TEXT_UNIT: Final = 8  # characters or bytes a step, above these
+TEXT_UNIT: Final = 4  # characters or bytes a step, above these
 ITEM: Final = 1  # an item copied, joined, added up
 ITEM_LOOKED_AT: Final = 4  # an item compared or formatted
 ENTRY: Final = 8  # an entry of a map copied
@@ -74,6 +75,7 @@ PRICES: Final = (
     Price("an index or a slice", f"{SUBSCRIPT}, and {ITEM} an item of the slice"),
     Price("a method of text, bytes, a list, a map; a built-in function", f"{METHOD}"),
     Price("a loop, each time round", f"{LOOP}, and what its body costs"),
+    Price("[...], (...), {...}", f"{DISPLAY}, and what its parts cost"),
     Price(
         "a comprehension", f"{COMPREHENSION}; each item {COMPREHENSION_ITEM} and what it computes"
     ),
