@@ -262,7 +262,8 @@ class Governance(Changes):
         self, changes: dict[str, int], height: Height = 0, expires_ms: Timestamp = 0
     ) -> int:
         """Propose other values of parameters, all of them together."""
-        what = ", ".join([f"{name[:32]}" for name in sorted(changes)])[:200]
+        self._check_params(changes)
+        what = ", ".join([f"{name} = {changes[name]}" for name in sorted(changes)])
         return self._propose(PARAMS, what, {"changes": changes}, height, expires_ms)
 
     @call(roles=("corporate_admin",))
@@ -356,6 +357,7 @@ class Governance(Changes):
         record = self._accepted(proposal)
         self._check_change(record.kind, record.args)
         self._change(record.kind, record.args)
+        record.in_force = self.ctx.height + lead(record.kind)  # later, if others came first
         self._end(record, ACTIVE)
 
     @timed

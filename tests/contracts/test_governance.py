@@ -555,8 +555,10 @@ def test_a_validator_s_node_is_not_removed_and_keeps_an_address(council: Council
 
 
 def test_parameters_stand_in_the_state_one_block_before_they_judge(council: Council) -> None:
-    changes = {"min_block_interval_ms": 200, "tx_window_ms": 20_000}
+    changes = {"tx_window_ms": 20_000, "min_block_interval_ms": 200}
     proposal = council.propose("params", changes=changes)
+    summary = council.shown(proposal)["summary"]
+    assert summary == "min_block_interval_ms = 200, tx_window_ms = 20000"
     council.decide(proposal)
     assert council.shown(proposal)["in_force"] == council.height + 2
     assert system.read_params(council.state) == Params()
@@ -582,6 +584,19 @@ def test_parameters_stand_in_the_state_one_block_before_they_judge(council: Coun
 )
 def test_parameters_that_no_chain_can_work_with(council: Council, changes: dict[str, Any]) -> None:
     council.refused("BAD_PARAMS", FIRST, "propose_params", "governance", changes=changes)
+
+
+def test_more_changes_than_a_block_makes_wait_in_order(council: Council) -> None:
+    for number in range(18):
+        changes = {"min_block_interval_ms": 200 + number}
+        council.decide(council.propose("params", changes=changes, height=100))
+    council.pass_blocks(99 - council.height)
+    assert council.shown(16)["status"] == "ACTIVE"
+    assert council.shown(17)["status"] == "ACCEPTED"
+    assert council.ask("params_now")["min_block_interval_ms"] == 215
+    council.pass_blocks()
+    assert council.shown(18)["in_force"] == 101  # as the header of block 100 names it
+    assert council.ask("params_now")["min_block_interval_ms"] == 217
 
 
 def test_governance_knows_every_parameter_and_its_bounds() -> None:

@@ -237,6 +237,23 @@ def test_attributes_are_bounded(ledger: Ledger) -> None:
         ledger.refused("BAD_ARGUMENT", MAKER, "set_attribute", "identity", **(more | bad))
 
 
+def test_a_call_may_ask_for_an_attribute_of_the_key() -> None:
+    class Fair(Contract):
+        name = "fair"
+
+        @call(attributes=(("region", "EU"),))
+        def enter(self) -> str:
+            return self.ctx.attributes["region"]
+
+    ledger = Ledger(Registry([Identity, Fair]), consortium())
+    ledger.refused("NOT_AUTHORISED", MAKER, "enter", "fair")
+    give = {"key": MAKER_KEY, "name": "region", "value": "US"}
+    ledger.ok(MAKER, "set_attribute", "identity", **give)
+    ledger.refused("NOT_AUTHORISED", MAKER, "enter", "fair")
+    ledger.ok(MAKER, "set_attribute", "identity", **(give | {"value": "EU"}))
+    assert ledger.ok(MAKER, "enter", "fair").result == ["EU"]
+
+
 # --- people ----------------------------------------------------------------------------------
 
 NAME = b"c" * 32  # the commitment to a person's name
