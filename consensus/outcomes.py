@@ -48,7 +48,7 @@ NOTHING: Final[Entry] = (b"", b"")
 @dataclass(frozen=True)
 class Outcomes(Wire):
     """``receipts[i]`` and ``writes[i]`` are of the same transaction; those of due calls and
-    activations follow the transactions'."""
+    activations follow the transactions'. ``writes`` is empty where they are not kept any more."""
 
     bytes_max: ClassVar[int] = 1 << 20
     items_max: ClassVar[int] = RECEIPTS_MAX
@@ -70,7 +70,12 @@ class Outcomes(Wire):
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        return tuple(zip(self.receipts, self.writes, strict=True))
+        writes = self.writes if self.has_writes else (b"",) * len(self.receipts)
+        return tuple(zip(self.receipts, writes, strict=True))
+
+    @property
+    def has_writes(self) -> bool:
+        return len(self.writes) == len(self.receipts)
 
     @cached_property
     def lists_hash(self) -> bytes:
@@ -98,31 +103,36 @@ class Write(Wire):
 
 @dataclass(frozen=True)
 class Detail(Wire):
-    """The receipt and the writes, in key order, behind one entry of a list."""
+    """The receipt and the writes, in key order, behind one entry of a list; None for writes that
+    are not kept any more."""
 
     bytes_max: ClassVar[int] = 3 << 20
     items_max: ClassVar[int] = WRITES_MAX
 
     receipt: Annotated[Receipt, Nested(Receipt)]
-    writes: Annotated[tuple[Write, ...], Items(Nested(Write), WRITES_MAX)]
+    writes: Annotated[tuple[Write, ...] | None, Maybe(Items(Nested(Write), WRITES_MAX))]
 
     @property
     def entry(self) -> Entry:
         """What stands for this in a list."""
+        if self.writes is None:
+            return self.receipt.digest, b""
         return self.receipt.digest, _digest([(one.key, one.hash) for one in self.writes])
 
     @property
     def is_true_to_itself(self) -> bool:
         """Whether the keys ascend and the values shown have the hashes beside them."""
-        keys = [one.key for one in self.writes]
-        return all(one < other for one, other in pairwise(keys)) and all(
+        writes = self.writes or ()
+        return all(one.key < other.key for one, other in pairwise(writes)) and all(
             one.value is None or (one.hash is not None and sha256(one.value) == one.hash)
-            for one in self.writes
+            for one in writes
         )
 
 
-def detail_of(receipt: Receipt, changes: Mapping[bytes, bytes | None]) -> Detail:
+def detail_of(receipt: Receipt, changes: Mapping[bytes, bytes | None] | None) -> Detail:
     """The detail of an own execution; ``changes`` maps keys to values, None where deleted."""
+    if changes is None:
+        return Detail(receipt, None)
     return Detail(
         receipt,
         tuple(
@@ -163,10 +173,12 @@ class Difference:
 
 def differences(lists: Mapping[bytes, Outcomes], transactions: int) -> list[Difference]:
     """In the order of execution: due calls and activations stand last in the lists and run
-    first."""
+    first. Of receipts alone, if some list has no writes."""
     senders = sorted(lists)
     found: list[Difference] = []
     columns = [lists[key].entries for key in senders]
+    if not all(one.has_writes for one in lists.values()):
+        columns = [tuple((receipt, b"") for receipt, _ in entries) for entries in columns]
     for index, row in enumerate(zip_longest(*columns, fillvalue=NOTHING)):
         if row.count(row[0]) < len(row):
             holders: dict[Entry, list[bytes]] = {}
@@ -181,7 +193,7 @@ def differences(lists: Mapping[bytes, Outcomes], transactions: int) -> list[Diff
 def tainted_keys(details: list[Detail], *, all_known: bool) -> set[bytes]:
     """The keys that these results of one transaction leave different; all that they write, when
     some result is not known."""
-    writes = [{one.key: one.hash for one in detail.writes} for detail in details]
+    writes = [{one.key: one.hash for one in detail.writes or ()} for detail in details]
     keys = {key for one in writes for key in one}
     if not all_known:
         return keys

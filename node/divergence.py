@@ -101,9 +101,10 @@ class Divergence:
         try:
             lists = {} if problem else await self.exchange.gather(content)
             me = self.exchange.me
-            relevant = {
-                key: one for key, one in lists.items() if key == me or one.block_hash == certified
-            }
+            others = {key: one for key, one in lists.items() if one.block_hash == certified}
+            # Of a block that others committed long ago, receipts are all that they have left.
+            whole = {key: one for key, one in others.items() if one.has_writes}
+            relevant = {key: one for key, one in lists.items() if key == me} | (whole or others)
             found = differences(relevant, len(content.wire_ids)) if me in relevant else []
             details = await self._details(lists, found[0]) if found else {}
             findings = Findings(lists, found, details, certified=certified, problem=problem)
@@ -129,9 +130,11 @@ class Divergence:
         content = split.content
         voted = {key: block_hash for block_hash, keys in split.tally for key in keys}
         lists = await self.exchange.gather(content)
-        # Whoever lists another outcome than it voted for is not counted.
+        # Whoever lists another outcome than it voted for, or no writes, is not counted.
         false = [
-            key for key, one in lists.items() if voted.get(key, one.block_hash) != one.block_hash
+            key
+            for key, one in lists.items()
+            if voted.get(key, one.block_hash) != one.block_hash or not one.has_writes
         ]
         for key in false:
             _log.error("a list is not of the outcome voted for", validator=self._name(key))

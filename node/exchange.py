@@ -50,7 +50,8 @@ _log = log.get("divergence")
 
 @dataclass
 class Kept:
-    """What executing one content gave here; ``write_sets`` in the order of the receipts."""
+    """What executing one content gave here; ``write_sets`` in the order of the receipts, none for
+    a block that was executed long ago."""
 
     content: Content
     header: Header
@@ -60,7 +61,7 @@ class Kept:
     listed: Outcomes | None = None
 
     def detail(self, index: int) -> Detail:
-        return detail_of(self.receipts[index], self.write_sets[index])
+        return detail_of(self.receipts[index], self.write_sets[index] if self.write_sets else None)
 
 
 class Exchange:
@@ -110,6 +111,13 @@ class Exchange:
         if old is not None:
             self._receipts -= len(old.receipts)
 
+    def _stored(self, height: int, digest: bytes) -> Kept | None:
+        """What is left of a block committed long ago: its receipts."""
+        recorded = self._chain.blocks.recorded(height) if 0 < height <= self._chain.height else None
+        if recorded is None or recorded.block.content.digest != digest:
+            return None
+        return Kept(recorded.block.content, recorded.block.header, (), recorded.receipts, ())
+
     def kept(self, digest: bytes) -> Kept | None:
         return self._kept.get(digest)
 
@@ -127,12 +135,12 @@ class Exchange:
         async with self._listing:
             if kept.listed is None:
                 receipts, writes = [], []
-                pairs = zip(kept.receipts, kept.write_sets, strict=True)
-                for number, (receipt, changes) in enumerate(pairs):
+                for number, receipt in enumerate(kept.receipts):
                     if number % SLICE == 0:
                         await trio.lowlevel.checkpoint()
                     receipts.append(receipt.digest)
-                    writes.append(writes_digest(changes))
+                    if kept.write_sets:
+                        writes.append(writes_digest(kept.write_sets[number]))
                 kept.listed = Outcomes(
                     kept.content.digest,
                     kept.header,
@@ -146,8 +154,8 @@ class Exchange:
 
     async def answer_outcomes(self, peer: bytes, raw: bytes) -> bytes:
         """The answer to OUTCOMES. Raises HansaError OUTCOME_UNKNOWN, PeerFault."""
-        (digest,) = frames.read_fields(raw, bytes)
-        kept = self._kept.get(digest)
+        height, digest = frames.read_fields(raw, int, bytes)
+        kept = self._kept.get(digest) or self._stored(height, digest)
         if kept is None or self.signer is None:
             raise HansaError("OUTCOME_UNKNOWN", "no outcome of this content, or no vote to sign it")
         if kept.listed is None:
@@ -159,11 +167,11 @@ class Exchange:
 
     def answer_writes(self, raw: bytes) -> bytes:
         """The answer to WRITES. Raises HansaError OUTCOME_UNKNOWN, PeerFault."""
-        digest, index = frames.read_fields(raw, bytes, int)
-        kept = self._kept.get(digest)
+        height, digest, index = frames.read_fields(raw, int, bytes, int)
+        kept = self._kept.get(digest) or self._stored(height, digest)
         if kept is None or not 0 <= index < len(kept.receipts):
             raise HansaError("OUTCOME_UNKNOWN", "no such outcome is kept here")
-        if len(kept.write_sets[index]) > WRITES_MAX:
+        if kept.write_sets and len(kept.write_sets[index]) > WRITES_MAX:
             raise HansaError("OUTCOME_UNKNOWN", f"more than {WRITES_MAX} writes")
         return kept.detail(index).raw
 
@@ -200,7 +208,7 @@ class Exchange:
 
     async def _add(self, peer: bytes, content: Content, lists: dict[bytes, Outcomes]) -> None:
         key = self._roster.validators[peer]
-        request = frames.frame(frames.OUTCOMES, [content.digest])
+        request = frames.frame(frames.OUTCOMES, [content.height, content.digest])
         while True:
             found = await self._ask(peer, request, Outcomes)
             if isinstance(found, Outcomes):
@@ -225,7 +233,7 @@ class Exchange:
             or header.chain_id != self._chain.chain_id
         ):
             raise PeerFault("OUTCOMES_INVALID", "a list of another content or validator")
-        if len(found.receipts) != len(found.writes) or len(found.receipts) < count:
+        if len(found.writes) not in (0, len(found.receipts)) or len(found.receipts) < count:
             raise PeerFault("OUTCOMES_INVALID", "lists that do not fit the content")
         if not found.signature_valid(self._chain.chain_id):
             raise PeerFault("OUTCOMES_INVALID", "a list with a wrong signature")
@@ -244,7 +252,7 @@ class Exchange:
         peer = self._roster.network_key(one.sender)
         if peer is None:
             return None
-        request = bytes([frames.WRITES]) + encode([one.content_hash, index])
+        request = bytes([frames.WRITES]) + encode([one.height, one.content_hash, index])
         found = await self._ask(peer, request, Detail)
         if not isinstance(found, Detail):
             return None

@@ -6,8 +6,8 @@ to those who look on.
 
 Requests: BLOCKS [from, count] -> array of sealed blocks, ascending, fewer than asked when they get
 too long; BODIES [wire ids] -> array of those at hand; SEEN consensus key -> [height, certificate |
-nil], see ``node.recovery``; OUTCOMES [content hash] -> ``consensus.outcomes.Outcomes``; WRITES
-[content hash, index] -> ``Detail``.
+nil], see ``node.recovery``; OUTCOMES [height, content hash] ->
+``consensus.outcomes.Outcomes``; WRITES [height, content hash, index] -> ``Detail``.
 """
 
 from __future__ import annotations

@@ -161,7 +161,8 @@ def _place(case: Case, index: int) -> dict[str, Any]:
 def _first(case: Case, one: Difference, details: Mapping[Entry, Detail]) -> dict[str, Any]:
     """The first difference whole: both receipts, and the first key in key order."""
     known = [details[entry] for entry, _ in one.holders if entry in details]
-    writes = [{write.key: write for write in detail.writes} for detail in known]
+    told = [detail.writes for detail in known if detail.writes is not None]
+    writes = [{write.key: write for write in one} for one in told]
     keys = sorted({key for written in writes for key in written})
     differing = [key for key in keys if len({w[key].hash if key in w else b"" for w in writes}) > 1]
     key = differing[0] if differing else None
@@ -173,7 +174,7 @@ def _first(case: Case, one: Difference, details: Mapping[Entry, Detail]) -> dict
         detail = details.get(entry)
         write = None
         if detail is not None and key is not None:
-            write = next((w for w in detail.writes if w.key == key), None)
+            write = next((w for w in detail.writes or () if w.key == key), None)
         results.append(
             {
                 "validators": sorted(case.name(holder) for holder in holders),
@@ -191,6 +192,10 @@ def _first(case: Case, one: Difference, details: Mapping[Entry, Detail]) -> dict
         "receipt_differs": _differing_fields([detail.receipt for detail in known]),
         "key": None if key is None else _readable_key(key, tx),
         "keys_differing": len(differing),
+        # Where others keep no writes any more, the key is among those written here.
+        "keys_written": []
+        if len(told) == len(known)
+        else [_readable_key(key, tx) for key in keys[:OTHERS_MAX]],
         "results": results,
     }
 

@@ -94,6 +94,7 @@ def test_a_detail_proves_itself_by_the_list() -> None:
     detail = Detail.decode(detail_of(receipt(), changes).raw)
     assert detail.entry == (receipt().digest, writes_digest(changes))
     assert detail.is_true_to_itself
+    assert detail.writes is not None
     assert [write.value for write in detail.writes] == [None, b"\x01", None]
     assert writes_digest(changes) != writes_digest(changes | {b"a\x00": b""})
     unordered = Detail(receipt(), tuple(reversed(detail.writes)))
@@ -158,17 +159,43 @@ async def test_a_list_and_what_stands_behind_it() -> None:
     outcome = await executed(one)
     told.keep(outcome)
     digest = outcome.content.digest
-    found = Outcomes.decode(await told.answer_outcomes(b"p", encode([digest])))
+    found = Outcomes.decode(await told.answer_outcomes(b"p", encode([1, digest])))
     assert found.signature_valid(one.document.chain_id)
     assert not found.signature_valid(sha256(b"another chain"))
     assert (found.sender, found.content_hash) == (consensus_key("v0"), digest)
     assert found.block_hash == outcome.block.hash
     assert len(found.entries) == 3
     for index in range(3):
-        detail = Detail.decode(told.answer_writes(encode([digest, index])))
+        detail = Detail.decode(told.answer_writes(encode([1, digest, index])))
         assert detail.receipt == outcome.receipts[index]
         assert detail.entry == found.entries[index]
         assert detail.writes
+
+
+async def test_of_a_block_committed_long_ago_receipts_are_left() -> None:
+    one = OneChain()
+    told, _ = made(one)
+    sealed = await one.block([one.transaction() for _ in range(3)])
+    digest = sealed.block.content.digest
+    recorded = one.chain.blocks.recorded(1)
+    assert recorded is not None
+    found = Outcomes.decode(await told.answer_outcomes(b"p", encode([1, digest])))
+    assert found.signature_valid(one.document.chain_id) and not found.has_writes
+    assert found.receipts == tuple(receipt.digest for receipt in recorded.receipts)
+    detail = Detail.decode(told.answer_writes(encode([1, digest, 2])))
+    assert detail == Detail(recorded.receipts[2], None)
+    assert detail.entry == found.entries[2] and detail.is_true_to_itself
+    for height, content in ((1, sha256(b"other")), (2, digest), (0, digest), (-1, digest)):
+        assert await refused(told, [height, content]) == "OUTCOME_UNKNOWN"
+
+
+def test_where_some_list_has_no_writes_receipts_are_compared() -> None:
+    one = OneChain()
+    own = listed(one, [(0, 0), (1, 1), (2, 2)])
+    old = dataclasses.replace(listed(one, [(0, 5), (1, 5), (7, 5)]), writes=())
+    (found,) = differences({b"a": own, b"b": old}, 3)
+    assert (found.index, found.dissent) == (2, 1)
+    assert {entry for entry, _ in found.holders} == {(own.receipts[2], b""), (old.receipts[2], b"")}
 
 
 async def test_what_is_asked_wrongly_or_unknown() -> None:
@@ -177,25 +204,25 @@ async def test_what_is_asked_wrongly_or_unknown() -> None:
     outcome = await executed(one, 1)
     told.keep(outcome)
     digest = outcome.content.digest
-    for nonsense in (None, [], digest, [digest, digest], [7], {"a": digest}):
+    for nonsense in (None, [], digest, [digest], [digest, 1], [7, 7], {"a": digest}):
         assert await refused(told, nonsense) == "MESSAGE_MALFORMED"
         with pytest.raises(PeerFault):
             told.answer_writes(encode(nonsense))
     with pytest.raises(PeerFault):
         await told.answer_outcomes(b"p", b"\xc1")
-    assert await refused(told, [sha256(b"other")]) == "OUTCOME_UNKNOWN"
+    assert await refused(told, [1, sha256(b"other")]) == "OUTCOME_UNKNOWN"
     for index in (-1, 1, 2**63):
         with pytest.raises(HansaError, match="OUTCOME_UNKNOWN"):
-            told.answer_writes(encode([digest, index]))
+            told.answer_writes(encode([1, digest, index]))
     silent, _ = made(one, votes=False)
     silent.keep(outcome)
-    assert await refused(silent, [digest]) == "OUTCOME_UNKNOWN"
+    assert await refused(silent, [1, digest]) == "OUTCOME_UNKNOWN"
     changes: dict[bytes, bytes | None] = {
         b"key %d" % number: b"" for number in range(WRITES_MAX + 1)
     }
     told.keep(dataclasses.replace(outcome, write_sets=(changes,)))
     with pytest.raises(HansaError, match="OUTCOME_UNKNOWN"):
-        told.answer_writes(encode([digest, 0]))
+        told.answer_writes(encode([1, digest, 0]))
 
 
 async def test_a_peer_has_one_list_after_the_other_made() -> None:
@@ -204,14 +231,14 @@ async def test_a_peer_has_one_list_after_the_other_made() -> None:
     outcomes = [await executed(one, 1) for _ in range(3)]
     for outcome in outcomes:
         told.keep(outcome)
-    first, second, _ = ([outcome.content.digest] for outcome in outcomes)
+    first, second, third = ([1, outcome.content.digest] for outcome in outcomes)
     assert await refused(told, first) == ""
     assert await refused(told, second) == "OUTCOME_UNKNOWN"
     assert await refused(told, second, b"q") == ""
     assert await refused(told, second) == "", "made already"
-    assert await refused(told, [outcomes[2].content.digest]) == "OUTCOME_UNKNOWN"
+    assert await refused(told, third) == "OUTCOME_UNKNOWN"
     clock.now_ms += exchange.LIST_AGAIN_MS
-    assert await refused(told, [outcomes[2].content.digest]) == ""
+    assert await refused(told, third) == ""
 
 
 async def test_the_newest_outcomes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
