@@ -608,7 +608,9 @@ def _check_chains(program: Program) -> None:
 def understand(package: Package) -> Program:
     """The package read and checked; what is wrong stands in ``program.findings``."""
     program = Declarations(package).read()
-    if len(program.files) == len(package.files):
+    if not package.files:
+        program.findings.at(1, 1, "package", "a package has at least one file")
+    elif len(program.files) == len(package.files):
         for info in program.functions:
             BodyChecker(program, info).run()
         _check_contract(program)

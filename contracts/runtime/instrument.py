@@ -210,7 +210,7 @@ class Instrumenter:
         if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
             if type(body[0].value.value) is str:
                 text = [body.pop(0)] if marked else [body.pop(0)][1:]
-        suite = self._charged(body, price.FUNCTION)
+        suite = self._charged(node, body, price.FUNCTION)
         decorators: list[ast.expr] = []
         self.info = None
         locals_, self.locals = self.locals, set()
@@ -260,10 +260,10 @@ class Instrumenter:
         weight, self.weight = self.weight, outer
         return found or [ast.Pass()], weight
 
-    def _charged(self, body: list[ast.stmt], base: int) -> list[ast.stmt]:
+    def _charged(self, node: ast.AST, body: list[ast.stmt], base: int) -> list[ast.stmt]:
         """A suite that takes its own steps."""
         found, weight = self._block(body)
-        return _charge(body[0], weight + base) + found
+        return _charge(node, weight + base) + found
 
     def _branch(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """A suite that the one around pays for, if it is small."""
@@ -300,12 +300,12 @@ class Instrumenter:
                 return [ast.If(self.expression(test), self._branch(body), self._branch(orelse))]
             case ast.For(target=target, iter=iterated, body=body, orelse=orelse):
                 through = self._iterated(iterated)
-                suite = self._charged(body, price.LOOP)
+                suite = self._charged(node, body, price.LOOP)
                 return [ast.For(target, through, suite, self._branch(orelse))]
             case ast.While(test=test, body=body, orelse=orelse):
                 before = self.weight
                 checked = self.expression(test)
-                suite = self._charged(body, price.LOOP + self.weight - before)
+                suite = self._charged(node, body, price.LOOP + self.weight - before)
                 return [ast.While(checked, suite, self._branch(orelse))]
             case ast.Try(body=body, handlers=handlers, orelse=orelse):
                 self.weight += price.TRY
@@ -316,7 +316,7 @@ class Instrumenter:
         return [node]
 
     def _handler(self, node: ast.ExceptHandler) -> ast.ExceptHandler:
-        suite = self._charged(node.body, price.HANDLER)
+        suite = self._charged(node, node.body, price.HANDLER)
         if node.name is not None:
             suite.insert(0, ast.Expr(_guard("caught", _load(node.name))))
         return ast.copy_location(ast.ExceptHandler(node.type, node.name, suite), node)

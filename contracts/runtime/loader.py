@@ -52,7 +52,7 @@ def check(package: Package) -> list[Finding]:
     except _Refused as refused:
         return refused.findings
     except (InputError, TypeError) as error:
-        return [Finding(package.files[-1].path, 1, 1, "declaration", str(error))]
+        return [Finding(package.name, 1, 1, "declaration", str(error))]
     return []
 
 
@@ -106,7 +106,7 @@ def _ready(package: Package, instrumented: bool) -> _Compiled:
 def _compile(package: Package, instrumented: bool) -> _Compiled:
     if package.runtime != RUNTIME:
         finding = Finding(
-            package.files[-1].path, 1, 1, "runtime", f"runtime {package.runtime} is not {RUNTIME}"
+            package.name, 1, 1, "runtime", f"runtime {package.runtime} is not {RUNTIME}"
         )
         raise _Refused(package, [finding])
     program = understand(package)

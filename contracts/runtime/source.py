@@ -307,6 +307,8 @@ class _Scanner:
                 at = found.end()
                 continue
             at = self._shifted(found, start)
+        if body[first:at].lstrip().startswith("*"):
+            self.stop(start + first, "f-string", "no * in a field")
         if at == first or not body[first:at].strip():
             self.stop(start + first, "f-string", "an empty field")
         if letter in "!=":
