@@ -117,7 +117,7 @@ class ChainEvent:
     """An event of a committed transaction at its position (height, transaction, event)."""
 
     position: Position
-    tx_id: bytes
+    tx_id: bytes | None
     contract: str
     name: str
     fields: dict[str, Any]

@@ -255,6 +255,11 @@ class Client:
         """A committed block, or the newest. Raises RequestFailed BLOCK_NOT_FOUND."""
         return self._object("GET", f"/v1/blocks/{'latest' if height is None else height}")
 
+    def sealed_block(self, height: int) -> bytes:
+        """A committed block with its certificate, canonical. Raises RequestFailed
+        BLOCK_NOT_FOUND."""
+        return self._request("GET", f"/v1/blocks/{height}/bytes").content
+
     def node_status(self) -> dict[str, Any]:
         """The node's own report: height, peers, mempool, versions."""
         return self._object("GET", "/v1/status")
@@ -519,7 +524,7 @@ class Client:
             height, index, number = (int(part) for part in item["position"].split("."))
             return ChainEvent(
                 (height, index, number),
-                bytes.fromhex(item["tx_id"]),
+                None if item["tx_id"] is None else bytes.fromhex(item["tx_id"]),
                 item["contract"],
                 item["name"],
                 data_from_json(item["fields"]),

@@ -55,11 +55,11 @@ def bring_up(network: Network, *, fresh: bool = False) -> list[NodeSpec]:
     Returns the nodes that it started; those that ran before go on running.
 
     When this fails or is interrupted, the nodes that it started are stopped again. Raises
-    InputError DEVNET_OUTDATED when the folder's chain runs other contracts than this software.
+    InputError DEVNET_OUTDATED when the folder is one of an older release.
     """
     from cli.sample_trade import load_sample_trade
     from consensus.params import Params
-    from contracts.runtime.registry import builtin_registry
+    from contracts.runtime.registry import builtin_packages
 
     started: list[NodeSpec] = []
     with network.locked():
@@ -70,11 +70,16 @@ def bring_up(network: Network, *, fresh: bool = False) -> list[NodeSpec]:
             if not network.made:
                 network.say(f"Making keys and a genesis document in {network.folder}")
                 network.make(load_sample_trade().organisations, Params())
-            if network.document().contracts_hash != builtin_registry().digest:
+            if network.outdated:
                 raise InputError(
                     "DEVNET_OUTDATED",
-                    f"the chain in {network.folder} runs other contracts than this software:"
-                    " hansa devnet up --fresh starts a new one",
+                    f"{network.folder} was made by an older release:"
+                    " hansa devnet up --fresh starts a new chain",
+                )
+            if network.document().packages != builtin_packages():
+                network.say(
+                    "This chain began with other contracts than this release has, and runs its own:"
+                    " --fresh starts one with this release's"
                 )
             network.move_off_occupied_ports()
             nodes = network.nodes()
@@ -161,6 +166,47 @@ def up(folder: Path, fresh: bool) -> None:
     with interruptible():
         bring_up(network, fresh=fresh)
     _show(network)
+
+
+@devnet.command("add-node")
+@click.argument("name")
+@click.option("--organisation", metavar="ID", help="Who runs it (default: node 1's organisation).")
+@folder_option
+@json_option
+def add_node(folder: Path, name: str, organisation: str | None) -> None:
+    """Make one more node, NAME, with a validator's keys, and start it.
+
+    Its peers refuse it until the validators' organisations have admitted it by vote.
+
+    \b
+    Example:
+      hansa devnet add-node node6
+    """
+    from node.keystore import check_name, key_info
+    from node.setup import CONSENSUS_KEY, NETWORK_KEY
+
+    network = _network(folder)
+    with network.locked():
+        organisation = organisation or network.node(1).organisation
+        node = network.add_node(check_name(name), organisation)
+        network.start(node)
+        network.wait_answering([node])
+    keys = {
+        kind: key_info(network.folder / node.name / file).key.hex()
+        for kind, file in (("network", NETWORK_KEY), ("consensus", CONSENSUS_KEY))
+    }
+    summary = {
+        "node": node.name,
+        "organisation": node.organisation,
+        "url": node.url,
+        "address": f"127.0.0.1:{node.p2p_port}",
+        "network_key": keys["network"],
+        "consensus_key": keys["consensus"],
+    }
+    if current().json:
+        output.print_json(summary)
+    else:
+        click.echo(output.fields(summary))
 
 
 @devnet.command()

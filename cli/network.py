@@ -31,6 +31,7 @@ from cli.settings import DEVNET_FILE
 from consensus.params import Params
 from consensus.primitives.errors import InputError, LocalFault
 from genesis.ceremony import Entry, add_entry, new_draft, seal
+from genesis.document import FORMAT as GENESIS_FORMAT
 from genesis.document import (
     GenesisDocument,
     GenesisOrganisation,
@@ -106,6 +107,15 @@ class Network:
             raise InputError("UNKNOWN_NODE", f"there are nodes 1 to {len(nodes)}")
         return nodes[number - 1]
 
+    @property
+    def outdated(self) -> bool:
+        """Whether its genesis document has another release's form."""
+        try:
+            value = json.loads((self.folder / GENESIS).read_bytes())
+        except (OSError, ValueError):
+            return False  # document() says what is wrong
+        return isinstance(value, dict) and value.get("format") != GENESIS_FORMAT
+
     def document(self) -> GenesisDocument:
         return GenesisDocument.load(self.folder / GENESIS)
 
@@ -173,7 +183,7 @@ class Network:
         nodes: Sequence[NodeSpec],
         params: Params,
     ) -> None:
-        from contracts.runtime.registry import builtin_registry
+        from contracts.runtime.registry import builtin_packages
 
         passphrase = secrets.token_hex(16)
         write_whole(folder / "passphrase", f"{passphrase}\n".encode())
@@ -184,7 +194,7 @@ class Network:
             admins[one.id] = load_key(path, passphrase)
             members[one.id] = GenesisOrganisation(one.id, one.name, one.roles, info.key)
         time_ms = time.time_ns() // 1_000_000
-        document = new_draft("devnet", time_ms, params, builtin_registry().digest)
+        document = new_draft("devnet", time_ms, params, builtin_packages())
         seeds = {}
         for node in nodes:
             keys = init_folder(
@@ -223,6 +233,26 @@ class Network:
         for node in nodes:
             write_whole(folder / node.name / GENESIS, document.file_bytes, mode=0o644)
         self._note(folder, nodes)
+
+    def add_node(self, name: str, organisation: str) -> NodeSpec:
+        """One node more, with a validator's keys. Its peers refuse it until it is admitted by vote.
+
+        Raises InputError NODE_KNOWN.
+        """
+        nodes = self.nodes()
+        if any(one.name == name for one in nodes) or (self.folder / name).exists():
+            raise InputError("NODE_KNOWN", f"{self.folder} has a node {name} already")
+        p2p_port, api_port = free_ports(2)
+        node = NodeSpec(name, "validator", organisation, p2p_port, api_port)
+        config = node_config(node)
+        config["network"]["peers"] = {one.name: f"127.0.0.1:{one.p2p_port}" for one in nodes}
+        passphrase = read_passphrase(self.passphrase_file)
+        init_folder(
+            self.folder / name, passphrase, name=name, validator=True, config=config, cost=_COST
+        )
+        write_whole(self.folder / name / GENESIS, self.document().file_bytes, mode=0o644)
+        self._note(self.folder, [*nodes, node])
+        return node
 
     def move_off_occupied_ports(self) -> None:
         """Give a stopped network other ports if somebody has taken one of its; the chain stays.

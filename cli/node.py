@@ -73,11 +73,47 @@ def init(
         write_whole(target, document.file_bytes, mode=0o644, replace=True)
         known = document.node_of(keys["network"].key)
         if known is None:
-            output.say("warning: this node's network key is not in the genesis document")
+            output.say(
+                "This node's network key is not in the genesis document: its peers speak with it"
+                " when it has been admitted by vote (hansa governance add-node)"
+            )
     load(folder, env={}, check_files=document is not None)
     summary = {"folder": str(folder), "role": role}
     summary |= {f"{kind}_key": info.key.hex() for kind, info in keys.items()}
     summary["chain_id"] = document.chain_id.hex() if document else ""
+    if settings.json:
+        output.print_json(summary)
+    else:
+        click.echo(output.fields(summary))
+
+
+@node.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--finish", is_flag=True, help="Put the new key in the old one's place.")
+@passphrase_option
+@json_option
+def rotate(folder: Path, finish: bool) -> None:
+    """Make the next consensus key of the validator in FOLDER, or finish its rotation.
+
+    \b
+    The way of a rotation:
+      hansa node rotate ./node1                              # makes the next key beside the old
+      (start the node again: it holds both, and votes with the one that the chain names)
+      hansa governance rotate-validator NAME NEW_KEY         # proposed and voted
+      hansa node rotate ./node1 --finish                     # with the node stopped, once in force
+    """
+    from node.keystore import key_info
+    from node.setup import finish_rotation, make_validator_key
+
+    settings = current()
+    if finish:
+        key = finish_rotation(folder, load(folder, env={}, check_files=False).consensus_key_path)
+        summary = {"folder": str(folder), "consensus_key": key.hex()}
+    else:
+        name = key_info(load(folder, env={}, check_files=False).consensus_key_path).name
+        passphrase = settings.passphrase(f"Passphrase of {folder}")
+        path, info = make_validator_key(folder, passphrase, name=name, successor=True)
+        summary = {"folder": str(folder), "key_file": str(path), "next_key": info.key.hex()}
     if settings.json:
         output.print_json(summary)
     else:

@@ -74,8 +74,7 @@ class FolderBlocks:
     """Blocks in the data folder of a stopped node. Raises LocalFault STORE_LOCKED if it runs."""
 
     def __init__(self, folder: Path) -> None:
-        from node.app import CHAIN
-        from node.setup import GENESIS
+        from node.setup import CHAIN, GENESIS
 
         self.document = GenesisDocument.load(folder / GENESIS)
         path = folder / CHAIN

@@ -1,7 +1,8 @@
 """Rules about a chain's blocks that every node computes alike: roots, system values, turns.
 
-System values stand in the state under the name ``consensus``: the validators now and next, the
-parameters, and the record of missed turns.
+System values stand in the state under the name ``consensus``: the validators of the newest block,
+when a former validator voted last, the record of missed turns, evidence. The validators and the
+parameters of the next block are the governance contract's.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from consensus.validators import VALIDATORS_MAX, ValidatorSet
 
 SYSTEM: Final = "consensus"
 VALIDATORS_KEY: Final = encode_key(SYSTEM, "validators", ())
-NEXT_VALIDATORS_KEY: Final = encode_key(SYSTEM, "next_validators", ())
-PARAMS_KEY: Final = encode_key(SYSTEM, "params", ())
 TURNS_KEY: Final = encode_key(SYSTEM, "turns", ())
+LONGEST_WINDOW_KEY: Final = encode_key(SYSTEM, "longest_window", ())
 EVIDENCE_MAP: Final = "evidence"
+LEFT_MAP: Final = "left"
 
 SKIP_TURNS: Final = 8
 """A missed turn costs a validator so many rounds of turns, doubled for each further miss."""
@@ -82,14 +83,35 @@ def evidence_key(digest: bytes) -> bytes:
     return encode_key(SYSTEM, EVIDENCE_MAP, (digest,))
 
 
-def system_state(validators: ValidatorSet, params: Params) -> dict[bytes, bytes]:
+def left_key(consensus_key: bytes) -> bytes:
+    """Where the state remembers the last height in which a key had a vote."""
+    return encode_key(SYSTEM, LEFT_MAP, (consensus_key,))
+
+
+def system_state(validators: ValidatorSet) -> dict[bytes, bytes]:
     """The system values of the genesis block."""
-    return {
-        VALIDATORS_KEY: validators.raw,
-        NEXT_VALIDATORS_KEY: validators.raw,
-        PARAMS_KEY: params.raw,
-        TURNS_KEY: Turns().raw,
-    }
+    return {VALIDATORS_KEY: validators.raw, TURNS_KEY: Turns().raw}
+
+
+@dataclass(frozen=True)
+class LongestWindow(Wire):
+    """``tx_window_ms`` was this long for transactions that may be valid until ``until_ms``: their
+    ids are remembered though the window has been made shorter."""
+
+    window_ms: Annotated[int, UInt()]
+    until_ms: Annotated[int, UInt()]
+
+
+def longest_window_after(
+    known: LongestWindow | None, time_ms: int, window_ms: int, next_window_ms: int
+) -> LongestWindow | None:
+    """The value after a block of ``time_ms`` that was judged by a window, and the next by
+    another; None where nothing is to be written."""
+    if next_window_ms >= window_ms:
+        return None
+    if known is not None and known.until_ms >= time_ms:
+        window_ms = max(window_ms, known.window_ms)
+    return LongestWindow(window_ms, time_ms + window_ms)
 
 
 def event_leaves(receipts: tuple[Receipt, ...]) -> list[bytes]:

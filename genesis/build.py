@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from consensus.primitives.errors import LocalFault
+from consensus.params import Params
 from contracts.runtime.executor import BlockContext, bootstrap
 from contracts.runtime.registry import Registry
-from genesis.document import GenesisDocument
+from genesis.document import GenesisDocument, GenesisPeer, GenesisValidator
 
 # Block 0 is agreed on by seals, not proposed by anybody.
 NO_PROPOSER: Final = bytes(32)
 
 
 def initial_state(document: GenesisDocument, registry: Registry) -> dict[bytes, bytes]:
-    """Keys and values of block 0, made by the contracts' own genesis methods.
-
-    Raises LocalFault CONTRACTS_DIFFER when this software's contracts are not those that the
-    consortium sealed: it would compute another state than the others.
-    """
-    if registry.digest != document.contracts_hash:
-        raise LocalFault(
-            "CONTRACTS_DIFFER",
-            f"{document.name} was sealed with contracts {document.contracts_hash.hex()[:16]}..,"
-            f" this software has {registry.digest.hex()[:16]}..: install the release that the"
-            " consortium agreed on",
-        )
+    """Keys and values of block 0, made by the contracts' own genesis methods: ``registry`` has
+    those of the document."""
     block = BlockContext(
         chain_id=document.chain_id, height=0, time_ms=document.time_ms, proposer=NO_PROPOSER
     )
@@ -46,5 +36,39 @@ def genesis_arguments(document: GenesisDocument) -> dict[str, dict[str, Any]]:
                 }
                 for one in document.organisations
             ]
-        }
+        },
+        "governance": {
+            "validators": [
+                {"name": one.name, "key": one.consensus_key, "organisation": one.organisation}
+                for one in document.validators
+            ],
+            "nodes": _nodes(document),
+            "params": {name: getattr(document.params, name) for name, _ in Params.kinds()},
+            "packages": [
+                {
+                    "name": one.name,
+                    "version": one.version,
+                    "runtime": one.runtime,
+                    "files": [{"path": file.path, "text": file.text} for file in one.files],
+                }
+                for one in document.packages
+            ],
+        },
     }
+
+
+def _nodes(document: GenesisDocument) -> list[dict[str, Any]]:
+    def node(
+        one: GenesisValidator | GenesisPeer, kind: str, consensus_key: bytes
+    ) -> dict[str, Any]:
+        return {
+            "network_key": one.network_key,
+            "name": one.name,
+            "organisation": one.organisation,
+            "kind": kind,
+            "consensus_key": consensus_key,
+            "addresses": list(one.addresses),
+        }
+
+    validators = [node(one, "validator", one.consensus_key) for one in document.validators]
+    return validators + [node(one, one.kind, b"") for one in document.peers]

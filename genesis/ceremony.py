@@ -27,6 +27,7 @@ from consensus.primitives.crypto import (
     verify,
 )
 from consensus.primitives.errors import InputError
+from contracts.runtime.package import Package
 from genesis.document import (
     VERSION,
     GenesisDocument,
@@ -167,9 +168,11 @@ def _read_entry(value: Any, mistakes: list[str]) -> Entry | None:
     return Entry(consortium, organisation, validator, peer, present)
 
 
-def new_draft(name: str, time_ms: int, params: Params, contracts_hash: bytes) -> GenesisDocument:
-    """A document with nobody in it yet."""
-    return GenesisDocument(VERSION, name, time_ms, params.checked(), (), (), (), contracts_hash)
+def new_draft(
+    name: str, time_ms: int, params: Params, packages: Iterable[Package]
+) -> GenesisDocument:
+    """A document with nobody in it yet; ``packages`` are the contracts that it starts with."""
+    return GenesisDocument(VERSION, name, time_ms, params.checked(), (), (), (), tuple(packages))
 
 
 def add_entry(draft: GenesisDocument, entry: Entry) -> GenesisDocument:

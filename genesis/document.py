@@ -1,4 +1,6 @@
-"""The genesis document: the consortium, its validators, its rules, sealed by every validator.
+"""The genesis document: the consortium, its validators, its rules and its contracts' source.
+
+Every validator seals it.
 
 Its content has canonical bytes like every data type; their hash is the **chain id**, which is part
 of everything signed later. A seal is a validator's signature of that hash, so the content is fixed
@@ -23,7 +25,6 @@ from nacl.bindings import crypto_core_ed25519_is_valid_point
 
 from consensus.params import Params
 from consensus.primitives.codec import (
-    HASH,
     KEY,
     SIGNATURE,
     TIME_MS,
@@ -35,17 +36,23 @@ from consensus.primitives.codec import (
     encode,
 )
 from consensus.primitives.crypto import TAG_GENESIS, sha256, verify
-from consensus.primitives.errors import InputError
+from consensus.primitives.errors import CodecError, InputError
 from consensus.validators import VALIDATORS_MAX, Validator, ValidatorSet
+from contracts.runtime.package import FILE_BYTES_MAX as SOURCE_BYTES_MAX
+from contracts.runtime.package import FILES_MAX, Package, SourceFile
+from contracts.runtime.registry import contracts_hash
 from contracts.sdk.checks import bic_valid, gln_valid, lei_valid
 from genesis.reading import Reader, format_time, parse_json
 
 # A draft still lacks members; a complete document lacks at most seals.
 Stage = Literal["draft", "complete", "sealed"]
 
-FORMAT: Final = "hansa-genesis/1"
-VERSION: Final = 1
-FILE_BYTES_MAX: Final = 1 << 20
+FORMAT: Final = "hansa-genesis/2"
+VERSION: Final = 2
+FILE_BYTES_MAX: Final = 8 << 20
+CONTRACTS_MAX: Final = 64
+# What the runtime itself asks, and reads.
+CONTRACTS_NEEDED: Final = ("governance", "identity", "usage")
 PEERS_MAX: Final = 256
 ORGANISATIONS_MAX: Final = 256
 ADDRESSES_MAX: Final = 8
@@ -118,13 +125,18 @@ class GenesisDocument(Wire):
         tuple[GenesisValidator, ...], Items(Nested(GenesisValidator), VALIDATORS_MAX)
     ]
     peers: Annotated[tuple[GenesisPeer, ...], Items(Nested(GenesisPeer), PEERS_MAX)]
-    contracts_hash: Annotated[bytes, HASH]
+    packages: Annotated[tuple[Package, ...], Items(Nested(Package), CONTRACTS_MAX)]
     seals: Annotated[tuple[Seal, ...], Items(Nested(Seal), VALIDATORS_MAX)] = ()
 
     @cached_property
     def chain_id(self) -> bytes:
         """SHA-256 of the canonical content, seals left out."""
         return sha256(encode(self.to_plain()[:-1]))
+
+    @cached_property
+    def contracts_hash(self) -> bytes:
+        """The hash that block 0's header has."""
+        return contracts_hash({one.name: one.manifest.digest for one in self.packages})
 
     @property
     def sealed(self) -> bool:
@@ -199,6 +211,19 @@ class GenesisDocument(Wire):
         found += self._organisation_mistakes()
         found += self._node_mistakes()
         found += self._key_mistakes()
+        found += self._contract_mistakes()
+        return found
+
+    def _contract_mistakes(self) -> list[str]:
+        from contracts.runtime.loader import check
+
+        found = _doubles("contracts", (one.name for one in self.packages))
+        present = {one.name for one in self.packages}
+        found += [
+            f"contracts: {name} is missing" for name in CONTRACTS_NEEDED if name not in present
+        ]
+        for one in self.packages:
+            found += [f"contracts.{one.name}: {finding}" for finding in check(one)]
         return found
 
     def _organisation_mistakes(self) -> list[str]:
@@ -265,11 +290,11 @@ class GenesisDocument(Wire):
             "name": self.name,
             "time": format_time(self.time_ms),
             "chain_id": self.chain_id.hex(),
-            "contracts_hash": self.contracts_hash.hex(),
             "params": self.params.to_json(),
             "organisations": [one.to_json() for one in self.organisations],
             "validators": [one.to_json() for one in self.validators],
             "peers": [one.to_json() for one in self.peers],
+            "contracts": [_package_json(one) for one in self.packages],
             "seals": {seal.validator: seal.signature.hex() for seal in self.seals},
         }
 
@@ -292,7 +317,7 @@ class GenesisDocument(Wire):
             mistakes += document.mistakes(sealed=stage == "sealed")
         elif not complete:
             # What could be read is judged too, except where the missing rest would be to blame.
-            partial = ("validators:", "seals.", ".organisation:")
+            partial = ("validators:", "contracts:", "seals.", ".organisation:")
             mistakes += [
                 one
                 for one in document.mistakes(sealed=False)
@@ -364,11 +389,11 @@ def _read_document(value: Any, mistakes: list[str]) -> tuple[GenesisDocument, bo
         reader.wrong("format", f"{form!r} is not {FORMAT}")
     name = reader.text("name", 64)
     time_ms = reader.time_ms("time")
-    contracts_hash = reader.hex("contracts_hash", 32)
     params = _read_params(reader.object("params"))
     organisations, _ = reader.objects("organisations", ORGANISATIONS_MAX, read_organisation)
     validators, _ = reader.objects("validators", VALIDATORS_MAX, read_validator)
     peers, _ = reader.objects("peers", PEERS_MAX, read_peer)
+    packages, _ = reader.objects("contracts", CONTRACTS_MAX, _read_package)
     seals = _read_seals(reader.object("seals"))
     stated = reader.hex("chain_id", 32)
     reader.end()
@@ -381,7 +406,7 @@ def _read_document(value: Any, mistakes: list[str]) -> tuple[GenesisDocument, bo
         tuple(organisations),
         tuple(validators),
         tuple(peers),
-        contracts_hash or bytes(32),
+        tuple(packages),
         tuple(seals),
     )
     if complete and stated != document.chain_id:
@@ -442,6 +467,38 @@ def read_peer(reader: Reader) -> GenesisPeer | None:
     if network_key is None or addresses is None:
         return None
     return GenesisPeer(name, organisation, kind, network_key, addresses)
+
+
+def _package_json(package: Package) -> dict[str, Any]:
+    """Source stands line by line: who seals it should be able to read it."""
+    return {
+        "name": package.name,
+        "version": package.version,
+        "runtime": package.runtime,
+        "files": [{"path": one.path, "lines": one.text.split("\n")} for one in package.files],
+    }
+
+
+def _read_package(reader: Reader) -> Package | None:
+    name = reader.text("name", 64)
+    version = reader.whole("version", 0, 2**63 - 1)
+    runtime = reader.whole("runtime", 0, 2**63 - 1)
+    files, complete = reader.objects("files", FILES_MAX, _read_source)
+    reader.end()
+    if name is None or version is None or runtime is None or not complete:
+        return None
+    try:
+        return Package.from_plain(Package(name, version, runtime, tuple(files)).to_plain())
+    except CodecError as error:
+        reader.wrong("files", error.message)
+        return None
+
+
+def _read_source(reader: Reader) -> SourceFile | None:
+    path = reader.text("path", 128)
+    text = reader.lines("lines", SOURCE_BYTES_MAX)
+    reader.end()
+    return None if path is None or text is None else SourceFile(path, text)
 
 
 def _read_seals(reader: Reader) -> list[Seal]:

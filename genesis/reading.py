@@ -97,6 +97,21 @@ class Reader:
                 return None
         return tuple(value)
 
+    def lines(self, field: str, bytes_max: int) -> str | None:
+        """A text that is written line by line, without line ends; 1 to ``bytes_max`` bytes."""
+        value = self._take(field, list, "a list of lines")
+        if value is None:
+            return None
+        for index, line in enumerate(value):
+            if type(line) is not str or not line.isprintable():
+                self.wrong(f"{field}[{index}]", "must be one line of printable text")
+                return None
+        text = "\n".join(value)
+        if not 1 <= len(text.encode()) <= bytes_max:
+            self.wrong(field, f"must be 1 to {bytes_max} bytes together")
+            return None
+        return text
+
     def objects(
         self, field: str, items_max: int, read: Callable[[Reader], T | None]
     ) -> tuple[list[T], bool]:
@@ -104,9 +119,10 @@ class Reader:
         value = self._list(field, items_max)
         if value is None:
             return [], False
+        place = f"{self.place}." if self.place else ""
         found = []
         for index, item in enumerate(value):
-            one = read(Reader(item, f"{self.place}{field}[{index}]", self.mistakes))
+            one = read(Reader(item, f"{place}{field}[{index}]", self.mistakes))
             if one is not None:
                 found.append(one)
         return found, len(found) == len(value)

@@ -13,7 +13,6 @@ import trio
 
 from consensus.primitives.crypto import public_key
 from consensus.primitives.errors import HansaError, InputError, LocalFault
-from contracts.runtime.registry import builtin_registry
 from genesis.document import GenesisDocument
 from node import log
 from node.api.app import make_app
@@ -25,14 +24,13 @@ from node.keystore import load_key
 from node.mempool import Mempool
 from node.node import Node, Ports, Voter
 from node.service import LocalService, not_admitted
-from node.setup import NEXT_KEY, NEXT_VOTES, VOTES
+from node.setup import CHAIN, NEXT_KEY, NEXT_VOTES, VOTES
 from node.store.kv import LevelKV
 from node.wal import FILE_NAME
 from node.workers import InlineVerifier, VerifyPool
 from p2p.host import Host, HostConfig
 from p2p.ports import Handler, Network
 
-CHAIN: Final = "chain"
 REPORTS: Final = "reports"
 SWITCH_INTERVAL_S: Final = 0.0005
 """Threads here wait for the disk and return once; with the default of 5 ms each return would wait
@@ -155,7 +153,7 @@ async def _run(
         if keys.next_consensus is not None:
             voters.append(Voter(keys.next_consensus, votes[1]))
         mempool = Mempool(config.mempool.txs_max, config.mempool.bytes_max)
-        node = Node(document, builtin_registry(), ports, voters, mempool)
+        node = Node(document, ports, voters, mempool)
         _check_membership(node, keys)
         service = LocalService(node, public_key(keys.network), config.node.name)
         async with trio.open_nursery() as nursery:

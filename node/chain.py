@@ -6,6 +6,7 @@ one of the outcomes is a single synced batch. After a crash the node is at the o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -16,11 +17,12 @@ from consensus.block import Block, Content, Header, SealedBlock
 from consensus.certificates import Certificate
 from consensus.params import Params
 from consensus.pbft.inputs import NewHeight, OwnVotes
-from consensus.primitives.codec import Wire, encode
+from consensus.primitives.codec import Wire, decode, encode
 from consensus.primitives.crypto import TAG_TRANSACTION, sha256
 from consensus.primitives.errors import (
     CodecError,
     HansaError,
+    InputError,
     LocalFault,
     PeerFault,
     TxRejected,
@@ -31,16 +33,20 @@ from consensus.rules import Turns, proposer_order, turns_after
 from consensus.transaction import Transaction
 from consensus.validators import ValidatorSet
 from contracts.runtime.executor import BlockContext, BlockExecutor
+from contracts.runtime.overlay import StateReader
+from contracts.runtime.package import Package
 from contracts.runtime.registry import Registry
+from contracts.runtime.system import Node as AdmittedNode
+from contracts.runtime.system import read_nodes, read_packages, read_params, read_validators
 from genesis.build import NO_PROPOSER, initial_state
 from genesis.document import GenesisDocument
 from node.ports import Blocking, Verifier
-from node.roster import Member
 from node.store.blocks import BlockStore, Operations, Recorded
 from node.store.kv import KV
 from node.store.state import StateDelta, StateStore
 
 T = TypeVar("T", bound=Wire)
+Load = Callable[[Sequence[Package]], Registry]
 
 EXECUTE_SLICE: Final = 16
 """Transactions executed before the event loop gets its turn again."""
@@ -63,6 +69,23 @@ class Diverged(LocalFault):
 
 
 @dataclass(frozen=True)
+class System:
+    """What the governance contract's state says of the next block."""
+
+    validators: ValidatorSet
+    params: Params
+    members: tuple[AdmittedNode, ...]
+
+    @classmethod
+    def read(cls, state: StateReader) -> System:
+        """Raises LocalFault STORE_CORRUPT."""
+        try:
+            return cls(read_validators(state), read_params(state), read_nodes(state))
+        except (CodecError, ValueError, TypeError) as error:
+            raise LocalFault("STORE_CORRUPT", f"governance's state: {error}") from None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What executing one content on the tip gives. ``write_sets`` has what each receipt's work
     wrote, in the receipts' order."""
@@ -73,8 +96,12 @@ class Outcome:
     receipts: tuple[Receipt, ...]
     delta: StateDelta
     turns: Turns
-    write_sets: tuple[dict[bytes, bytes | None], ...] = ()
-    system_changed: bool = False
+    write_sets: tuple[dict[bytes, bytes | None], ...]
+    registry: Registry
+    """What ran the block's transactions, and runs the next one's."""
+    system: System
+    """Nodes, validators and parameters that the next block goes by."""
+    changes: dict[bytes, bytes | None]
 
     @property
     def header(self) -> Header:
@@ -87,16 +114,17 @@ class Chain:
     def __init__(
         self,
         document: GenesisDocument,
-        registry: Registry,
         kv: KV,
         blocking: Blocking,
         verifier: Verifier,
+        load: Load = Registry.of,
     ) -> None:
-        """Raises LocalFault for foreign or damaged data (STORE_...) or differing contracts."""
+        """``load`` makes contracts run out of their source.
+
+        Raises LocalFault for foreign or damaged data (STORE_...), RUNTIME_UNKNOWN.
+        """
         self.chain_id = document.chain_id
-        self.params: Params = document.params
-        self.members: tuple[Member, ...] = members_of(document)
-        self.registry = registry
+        self._load_contracts = load
         self.state = StateStore(kv)
         self.blocks = BlockStore(kv)
         self._kv = kv
@@ -112,8 +140,9 @@ class Chain:
 
     def _create(self, document: GenesisDocument) -> None:
         validators = document.validator_set()
-        state = initial_state(document, self.registry)
-        state |= rules.system_state(validators, self.params)
+        registry = self._contracts(document.packages)
+        state = initial_state(document, registry)
+        state |= rules.system_state(validators)
         delta = self.state.prepare(state)
         content = Content(0, bytes(32), document.time_ms, NO_PROPOSER, (), (), None)
         header = rules.make_header(
@@ -123,16 +152,24 @@ class Chain:
             state_root=delta.root,
             validators=validators,
             next_validators=validators,
-            params=self.params,
-            contracts_hash=self.registry.digest,
+            params=document.params,
+            contracts_hash=registry.digest,
             history_root=Frontier().root,
         )
         block = Block(header, (), (), None)
         operations: Operations = self.blocks.creation(self.chain_id)
         operations += self.blocks.append(block, None, (), (), Frontier().append(block.hash))
+        operations += self.blocks.known_validators(validators)
         operations += delta.operations
         self._kv.write(operations, sync=True)
         self.state.commit(delta)
+
+    def _contracts(self, packages: Sequence[Package]) -> Registry:
+        """Raises LocalFault RUNTIME_UNKNOWN, STORE_CORRUPT."""
+        try:
+            return self._load_contracts(packages)
+        except InputError as error:
+            raise LocalFault("STORE_CORRUPT", f"the chain's contracts: {error}") from None
 
     def _load(self) -> None:
         tip = self.blocks.tip()
@@ -141,17 +178,22 @@ class Chain:
             raise LocalFault("STORE_CORRUPT", f"block {tip.height}, the tip, is missing or altered")
         if block.header.state_root != self.state.root:
             raise LocalFault("STORE_CORRUPT", f"the state is not that of block {tip.height}")
+        self.registry = self._contracts(self._packages())
         if block.header.contracts_hash != self.registry.digest:
-            raise LocalFault(
-                "CONTRACTS_DIFFER",
-                "this software's contracts are not the chain's: install the release in use",
-            )
+            raise LocalFault("STORE_CORRUPT", f"the contracts are not those of block {tip.height}")
         self._frontier = tip.frontier
+        self.system = System.read(self.state)
+        named = block.header.next_validators_hash, block.header.params_hash
+        if named != (self.validators.digest, self.params.digest):
+            raise LocalFault(
+                "STORE_CORRUPT", f"governance's state is not that of block {tip.height}"
+            )
         self._set_tip(block.header, self.blocks.certificate(tip.height))
         # Replay protection needs the ids of every transaction that could still be valid.
         window: list[list[tuple[bytes, int]]] = []
         height, header = tip.height, block.header
-        while height > 0 and header.time_ms + self.params.tx_window_ms >= self.header.time_ms:
+        window_ms = self._longest_window_ms()
+        while height > 0 and header.time_ms + window_ms >= self.header.time_ms:
             older = self.blocks.block(height)
             if older is None:
                 raise LocalFault("STORE_CORRUPT", f"block {height} of the last window is missing")
@@ -165,21 +207,37 @@ class Chain:
         for remembered in reversed(window):
             self._recent.update(remembered)
 
+    def _packages(self) -> Sequence[Package]:
+        try:
+            return read_packages(self.state)
+        except (CodecError, ValueError, TypeError) as error:
+            raise LocalFault("STORE_CORRUPT", f"the contracts in the state: {error}") from None
+
     def _set_tip(self, header: Header, certificate: Certificate | None) -> None:
         self.header = header
         self.certificate = certificate
-        self.validators = self._system(rules.NEXT_VALIDATORS_KEY, ValidatorSet)
-        self.parent_validators = self._system(rules.VALIDATORS_KEY, ValidatorSet)
-        self._turns = self._system(rules.TURNS_KEY, Turns)
+        self.parent_validators = self._needed(rules.VALIDATORS_KEY, ValidatorSet)
+        self._turns = self._needed(rules.TURNS_KEY, Turns)
 
-    def _system(self, key: bytes, wire: type[T]) -> T:
-        raw = self.state.get(key)
-        if raw is None:
+    def _needed(self, key: bytes, wire: type[T]) -> T:
+        found = self._value(key, wire)
+        if found is None:
             raise LocalFault("STORE_CORRUPT", "a system value is missing from the state")
+        return found
+
+    def _value(self, key: bytes, wire: type[T]) -> T | None:
+        raw = self.state.get(key)
         try:
-            return wire.decode(raw)
+            return None if raw is None else wire.decode(raw)
         except CodecError as error:
             raise LocalFault("STORE_CORRUPT", f"a system value: {error.message}") from None
+
+    def _longest_window_ms(self) -> int:
+        """How long a transaction in the chain may have been valid, at most."""
+        longest = self._value(rules.LONGEST_WINDOW_KEY, rules.LongestWindow)
+        if longest is None or longest.until_ms < self.header.time_ms:
+            return self.params.tx_window_ms
+        return max(self.params.tx_window_ms, longest.window_ms)
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -190,6 +248,21 @@ class Chain:
     @property
     def hash(self) -> bytes:
         return self.header.digest
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """Of the next block."""
+        return self.system.validators
+
+    @property
+    def params(self) -> Params:
+        """By which the next block is judged."""
+        return self.system.params
+
+    @property
+    def members(self) -> tuple[AdmittedNode, ...]:
+        """The admitted nodes."""
+        return self.system.members
 
     def committed(self, tx_id: bytes) -> bool:
         """Whether a transaction that may still be valid is in the chain."""
@@ -209,6 +282,13 @@ class Chain:
             me if me in self.validators else None,
             own,
         )
+
+    def had_vote(self, consensus_key: bytes, height: int) -> bool:
+        """Whether evidence against this key concerns a validator of that height."""
+        if consensus_key in self.validators:
+            return True
+        left = self.state.get(rules.left_key(consensus_key))
+        return left is not None and height <= int(decode(left, bytes_max=16))
 
     def evidence_known(self, digest: bytes) -> bool:
         return self.state.get(rules.evidence_key(digest)) is not None
@@ -276,7 +356,7 @@ class Chain:
             except PeerFault as error:
                 raise ContentRefused(error.code, error.message) from None
             known = one.digest in seen or self.evidence_known(one.digest)
-            if known or height > content.height or one.sender not in self.validators:
+            if known or height > content.height or not self.had_vote(one.sender, height):
                 raise ContentRefused("EVIDENCE_INVALID", "evidence that is old or concerns nobody")
             seen.add(one.digest)
 
@@ -293,19 +373,18 @@ class Chain:
         await self._check_content(content, bodies, verified)
         block = BlockContext(self.chain_id, content.height, content.time_ms, content.proposer)
         executor = BlockExecutor(self.registry, self.state, block)
+        executor.begin()
         receipts: list[Receipt] = []
         for start in range(0, len(bodies), EXECUTE_SLICE):
             for tx in bodies[start : start + EXECUTE_SLICE]:
                 receipts.append(executor.execute(tx))
             await trio.lowlevel.checkpoint()
-        changes = executor.changes
-        for one in content.evidence:
-            changes[rules.evidence_key(one.digest)] = encode(content.height)
+        executor.finish()
+        receipts += executor.due_receipts
+        system = System.read(executor.state) if executor.system_changed else self.system
         turns = turns_after(self.validators, self._turns, content)
-        if turns != self._turns:
-            changes[rules.TURNS_KEY] = turns.raw
-        if self.validators != self.parent_validators:
-            changes[rules.VALIDATORS_KEY] = self.validators.raw
+        changes = dict(executor.changes)
+        changes |= self._system_changes(content, system, turns)
         delta = await self._prepare(changes)
         header = rules.make_header(
             content,
@@ -313,9 +392,9 @@ class Chain:
             receipts=tuple(receipts),
             state_root=delta.root,
             validators=self.validators,
-            next_validators=self.validators,
-            params=self.params,
-            contracts_hash=self.registry.digest,
+            next_validators=system.validators,
+            params=system.params,
+            contracts_hash=executor.registry.digest,
             history_root=self._frontier.root,
         )
         sealed = Block(
@@ -328,8 +407,35 @@ class Chain:
             tuple(receipts),
             delta,
             turns,
-            tuple(executor.write_sets),
+            (*executor.write_sets, *executor.due_write_sets),
+            executor.registry,
+            system,
+            changes,
         )
+
+    def _system_changes(
+        self, content: Content, system: System, turns: Turns
+    ) -> dict[bytes, bytes | None]:
+        """The consensus core's own values in the state after a block."""
+        changes: dict[bytes, bytes | None] = {
+            rules.evidence_key(one.digest): encode(content.height) for one in content.evidence
+        }
+        if turns != self._turns:
+            changes[rules.TURNS_KEY] = turns.raw
+        if self.validators != self.parent_validators:
+            changes[rules.VALIDATORS_KEY] = self.validators.raw
+        for key in self.validators.index_of:
+            if key not in system.validators:
+                changes[rules.left_key(key)] = encode(content.height)
+        longest = rules.longest_window_after(
+            self._value(rules.LONGEST_WINDOW_KEY, rules.LongestWindow),
+            content.time_ms,
+            self.params.tx_window_ms,
+            system.params.tx_window_ms,
+        )
+        if longest is not None:
+            changes[rules.LONGEST_WINDOW_KEY] = longest.raw
+        return changes
 
     async def _prepare(self, changes: dict[bytes, bytes | None]) -> StateDelta:
         """The new state root. A large one takes a thread, whose switch interval is what the event
@@ -391,12 +497,16 @@ class Chain:
         operations = self.blocks.append(
             outcome.block, certificate, outcome.receipts, tx_ids, frontier
         )
+        if outcome.system.validators != self.validators:
+            operations += self.blocks.known_validators(outcome.system.validators)
         operations += outcome.delta.operations
         async with self._state_lock:
             await self._blocking.run(lambda: self._kv.write(operations, sync=True))
             self.state.commit(outcome.delta)
         self.blocks.committed(Recorded(outcome.block, outcome.receipts, tx_ids))
         self._frontier = frontier
+        self.registry = outcome.registry
+        self.system = outcome.system
         self._set_tip(outcome.header, certificate)
         self._recent.update((tx.tx_id, tx.body.valid_until) for tx in outcome.transactions)
         self._forget_expired()
@@ -411,18 +521,6 @@ class Chain:
             if valid_until >= now:
                 return
             del self._recent[tx_id]
-
-
-def members_of(document: GenesisDocument) -> tuple[Member, ...]:
-    """The nodes of the genesis document."""
-    validators = tuple(
-        Member(v.network_key, v.name, v.organisation, "validator", v.addresses, v.consensus_key)
-        for v in document.validators
-    )
-    peers = tuple(
-        Member(p.network_key, p.name, p.organisation, p.kind, p.addresses) for p in document.peers
-    )
-    return validators + peers
 
 
 def _differences(theirs: Header, ours: Header) -> str:

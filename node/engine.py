@@ -186,7 +186,7 @@ class Engine:
         if kind in self._evidence or self._chain.evidence_known(evidence.digest):
             return False
         height = evidence.check(self._chain.chain_id)
-        if evidence.sender not in self._chain.validators:
+        if not self._chain.had_vote(evidence.sender, height):
             raise PeerFault("EVIDENCE_INVALID", "evidence against no validator")
         if height > self._chain.height + 1:
             return False  # a block with it would be refused now, by everybody
@@ -547,6 +547,7 @@ class Engine:
             scope.cancel()
         self._executing = []
         started = self._clock.mono_ms()
+        before = self._chain.system
         await self._chain.commit(outcome, certificate)
         now = self._clock.mono_ms()
         self._outcomes = {}
@@ -559,7 +560,7 @@ class Engine:
             self._evidence.pop((one.sender, one.kind), None)
         if self._signer is not None:
             self._signer.log.decided(outcome.header.height)
-        if outcome.system_changed:
+        if outcome.system is not before:
             self.follow_system()
         self._measure(outcome, certificate, now - started, now)
         self._bus.committed(self._chain.height)

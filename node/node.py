@@ -18,7 +18,7 @@ from node import frames, log
 from node.admission import Admission, Admitted
 from node.bodies import Bodies
 from node.bus import Bus
-from node.chain import Chain
+from node.chain import Chain, Load
 from node.engine import Engine
 from node.mempool import Mempool, Pooled
 from node.metrics import Metrics
@@ -70,10 +70,10 @@ class Node:
     def __init__(
         self,
         document: GenesisDocument,
-        registry: Registry,
         ports: Ports,
         voters: Sequence[Voter] = (),
         mempool: Mempool | None = None,
+        load: Load = Registry.of,
     ) -> None:
         """Opens the store. Raises LocalFault for a disk or data that can't be worked with.
 
@@ -82,7 +82,7 @@ class Node:
         self.document = document
         self.metrics = Metrics()
         self.roster = Roster()
-        self.chain = Chain(document, registry, ports.kv, ports.blocking, ports.verifier)
+        self.chain = Chain(document, ports.kv, ports.blocking, ports.verifier, load)
         self.mempool = Mempool() if mempool is None else mempool
         self.admission = Admission(self.chain, self.mempool, ports.clock, ports.verifier)
         self.bus = Bus(self.chain.height)

@@ -6,22 +6,10 @@ It follows the state: :meth:`Roster.update` is called at every block that change
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from consensus.validators import ValidatorSet
+from contracts.runtime.system import Node
 from p2p.ports import Network, PeerAddress
-
-
-@dataclass(frozen=True)
-class Member:
-    """An admitted node. ``consensus_key`` is empty for one that never votes."""
-
-    network_key: bytes
-    name: str
-    organisation: str
-    kind: str
-    addresses: tuple[str, ...]
-    consensus_key: bytes = b""
 
 
 class Roster:
@@ -29,11 +17,11 @@ class Roster:
 
     def __init__(self) -> None:
         self.validators: dict[bytes, bytes] = {}
-        self._members: dict[bytes, Member] = {}
+        self._members: dict[bytes, Node] = {}
         # Consensus keys that were replaced stay: their late votes are still their node's.
         self._nodes: dict[bytes, bytes] = {}
 
-    def update(self, members: Iterable[Member], validators: ValidatorSet) -> None:
+    def update(self, members: Iterable[Node], validators: ValidatorSet) -> None:
         """The nodes that are admitted now, and who of them votes."""
         self._members = {one.network_key: one for one in members}
         self._nodes = {key: node for key, node in self._nodes.items() if node in self._members}

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import trio
 
+from consensus.block import SealedBlock
+from consensus.primitives.codec import data_to_json
 from consensus.transaction import Transaction
 from consensus.validators import signers
 from contracts.runtime.executor import run_query
@@ -140,7 +142,7 @@ class LocalService:
         while True:
             one = await self._next(height)
             codes = [receipt.code for receipt in one.receipts]
-            txs = tuple(zip(one.tx_ids, codes, strict=True))
+            txs = tuple(zip(one.tx_ids, codes, strict=False))  # the rest ran without a transaction
             yield CommittedBlock(height, one.block.header.time_ms, one.block.hash, txs)
             height += 1
 
@@ -160,7 +162,7 @@ class LocalService:
                         continue
                     yield EventRecord(
                         position,
-                        one.tx_ids[tx_index],
+                        one.tx_ids[tx_index] if tx_index < len(one.tx_ids) else None,
                         event.contract,
                         event.name,
                         event.fields,
@@ -185,11 +187,12 @@ class LocalService:
         certificate = chain.blocks.certificate(height)
         sealed_by: list[str] = []
         if certificate is not None:
-            members = chain.validators.members
+            validators = chain.blocks.validators(block.header.validators_hash)
+            members = validators.members if validators is not None else ()
             positions = signers(certificate.signers, len(members)) or []
             sealed_by = [members[position].name for position in positions]
         txs = []
-        for raw, receipt in zip(block.bodies, recorded.receipts, strict=True):
+        for raw, receipt in zip(block.bodies, recorded.receipts, strict=False):
             tx = Transaction.parse(raw)
             txs.append(
                 {
@@ -208,12 +211,31 @@ class LocalService:
             "sealed_by": sealed_by,
             "evidence": [one.to_json() for one in block.evidence],
             "txs": txs,
+            "due": [
+                {
+                    "index": index,
+                    "code": receipt.code,
+                    "detail": receipt.detail,
+                    "steps_used": receipt.steps_used,
+                    "events": [f"{event.contract}.{event.name}" for event in receipt.events],
+                    "result": data_to_json(receipt.result),
+                }
+                for index, receipt in enumerate(recorded.receipts)
+                if index >= len(block.bodies)
+            ],
         }
+
+    async def block_bytes(self, height: int) -> bytes | None:
+        block = self._chain.blocks.block(height)
+        if block is None:
+            return None
+        return SealedBlock(block, self._chain.blocks.certificate(height)).raw
 
     # --- the node ----------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
         node, chain = self._node, self._chain
+        ready, reason = self.readiness()
         return {
             "name": self.name,
             "role": self.role,
@@ -227,6 +249,8 @@ class LocalService:
             "contracts_hash": chain.header.contracts_hash.hex(),
             "highest_told": max(node.sync.highest, chain.height),
             "voting": node.engine.voting,
+            "ready": ready,
+            "reason": reason,
             "agreement": node.engine.describe(),
             "validators": len(chain.validators),
             "mempool": {"txs": len(node.mempool), "bytes": node.mempool.bytes},

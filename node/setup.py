@@ -21,6 +21,7 @@ CONFIG: Final = Path("config.toml")
 GENESIS: Final = Path("genesis.json")
 NETWORK_KEY: Final = Path("keys/network.key.json")
 CONSENSUS_KEY: Final = Path("keys/consensus.key.json")
+CHAIN: Final = Path("chain")
 VOTES: Final = Path("votes")
 NEXT_KEY: Final = Path("keys/consensus-next.key.json")
 NEXT_VOTES: Final = Path("votes-next")
@@ -53,6 +54,48 @@ def make_validator_key(
             file.unlink()
         raise
     return path, info
+
+
+def finish_rotation(folder: Path, key_path: Path) -> bytes:
+    """Put the successor of a rotated consensus key in its place; the old key and its vote log are
+    kept in retired/. Interrupted, it may be called again. Returns the public key in use.
+
+    Raises InputError NO_NEXT_KEY, ROTATION_NOT_IN_FORCE (the node's own newest state still names
+    the old key, or not yet the new one), LocalFault FOLDER_LOCKED.
+    """
+    from node.chain import System
+    from node.files import FolderLock
+    from node.store.kv import LevelKV
+    from node.store.state import StateStore
+
+    lock = FolderLock(folder)
+    lock.acquire()
+    try:
+        if not (folder / NEXT_KEY).exists():
+            raise InputError("NO_NEXT_KEY", f"{folder / NEXT_KEY} does not exist")
+        new = key_info(folder / NEXT_KEY).key
+        kv = LevelKV(folder / CHAIN)
+        validators = System.read(StateStore(kv)).validators
+        kv.close()
+        old = key_info(key_path).key if key_path.exists() else b""
+        if new not in validators or old in validators:
+            raise InputError(
+                "ROTATION_NOT_IN_FORCE",
+                f"in this node's newest state the validators do not have {new.hex()[:16]}.. in"
+                f" place of {old.hex()[:16]}.. yet",
+            )
+        retired = folder / "retired" / old.hex()[:16]
+        retired.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (folder / NEXT_VOTES).exists():
+            if (folder / VOTES).exists():
+                (folder / VOTES).rename(retired / VOTES)
+            (folder / NEXT_VOTES).rename(folder / VOTES)
+        if key_path.exists():
+            key_path.rename(retired / CONSENSUS_KEY.name)
+        (folder / NEXT_KEY).rename(key_path)
+        return new
+    finally:
+        lock.release()
 
 
 def init_folder(

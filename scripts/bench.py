@@ -24,7 +24,7 @@ from typing import Any, Final
 import psutil
 
 from consensus.primitives.errors import HansaError
-from node.app import CHAIN
+from node.setup import CHAIN
 from scripts import bench_stages as stages
 from scripts.bench_load import BenchFailed
 from scripts.bench_network import NetworkPlan, run_all, running_network

@@ -241,7 +241,7 @@ def replay(
         counts = []
         async with trio.open_nursery() as nursery:
             await nursery.start(pool.run)
-            chain = Chain(document, builtin_registry(), kv, ThreadBlocking(), pool)
+            chain = Chain(document, kv, ThreadBlocking(), pool)
             begun, cpu_begun = time.perf_counter(), time.process_time()
             for height, raw in enumerate(raws, start=1):
                 if height == first:

@@ -11,7 +11,7 @@ CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 WORD = re.compile(r"[A-Z]{4,}")
 RAISERS = {
     "CodecError", "ContractError", "ContentRefused", "HansaError", "InputError", "LocalFault",
-    "PeerFault", "PeerUnavailable", "TxRejected", "_Broken", "_error", "_refuse", "print_error",
+    "PeerFault", "PeerUnavailable", "TxRejected", "__init__", "_Broken", "_error", "_refuse", "print_error",
     "refuse",
 }  # fmt: skip
 ENVIRONMENT = "HANSA_"

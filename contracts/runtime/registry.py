@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -130,8 +130,12 @@ class Registry:
     @cached_property
     def digest(self) -> bytes:
         """The contracts hash: over each module's name, version, runtime and sources."""
-        digests = [module.digest for module in sorted(self, key=lambda module: module.name)]
-        return sha256(encode(["hansa/contracts/2", digests]))
+        return contracts_hash({module.name: module.digest for module in self})
+
+
+def contracts_hash(digests: Mapping[str, bytes]) -> bytes:
+    """Of modules' or packages' digests, by name."""
+    return sha256(encode(["hansa/contracts/2", [digests[name] for name in sorted(digests)]]))
 
 
 def unknown_runtime(name: str, runtime: int) -> LocalFault:

@@ -99,7 +99,7 @@ def _position_line(block: CommittedBlock) -> dict[str, Any]:
 def _event_line(event: EventRecord) -> dict[str, Any]:
     return {
         "position": ".".join(map(str, event.position)),
-        "tx_id": event.tx_id.hex(),
+        "tx_id": event.tx_id.hex() if event.tx_id is not None else None,
         "contract": event.contract,
         "name": event.name,
         "fields": data_to_json(event.fields),
@@ -395,6 +395,14 @@ def _add_chain_routes(app: FastAPI, service: NodeService) -> None:
         if found is None:
             raise InputError("BLOCK_NOT_FOUND", "this node has no such block")
         return _json(found)
+
+    @app.get("/v1/blocks/{height}/bytes")
+    async def block_bytes(height: str) -> Response:
+        """A committed block with its certificate, in canonical bytes."""
+        raw = await service.block_bytes(_height(height))
+        if raw is None:
+            raise InputError("BLOCK_NOT_FOUND", "this node has no such block")
+        return Response(raw, media_type="application/octet-stream")
 
     @app.get("/v1/contracts")
     async def contracts() -> Response:

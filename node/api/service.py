@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Position = tuple[int, int, int]
-"""Where an event stands: (height, transaction index, event index)."""
+"""Where an event stands: (height, index of its receipt, event index). Receipts beyond the block's
+transactions are those of due calls and activations."""
 
 TxState = Literal["pending", "committed", "expired", "refused", "unknown"]
 
@@ -65,10 +66,11 @@ class CommittedBlock:
 
 @dataclass(frozen=True)
 class EventRecord:
-    """One event of a committed transaction; ``fields`` holds canonical values."""
+    """One event; ``fields`` holds canonical values. ``tx_id`` is None where no transaction brought
+    it about but a call that had become due, or an activation."""
 
     position: Position
-    tx_id: bytes
+    tx_id: bytes | None
     contract: str
     name: str
     fields: dict[str, Any]
@@ -111,6 +113,9 @@ class NodeService(Protocol):
 
     async def block(self, height: int | None) -> dict[str, Any] | None:
         """A committed block as JSON-able data (None: the newest), or None when there is none."""
+
+    async def block_bytes(self, height: int) -> bytes | None:
+        """A committed block with its certificate, canonical; genesis has none."""
 
     def status(self) -> dict[str, Any]:
         """For operators: ``height`` and ``block_time_ms`` of the tip, peers, mempool, versions."""

@@ -16,6 +16,7 @@ from consensus.primitives.errors import CodecError, LocalFault
 from consensus.primitives.merkle import Frontier
 from consensus.receipt import Receipt
 from consensus.transaction import Transaction
+from consensus.validators import ValidatorSet
 from node.store import schema
 from node.store.kv import KV
 from node.store.schema import height_key
@@ -23,6 +24,7 @@ from node.store.schema import height_key
 Operations = list[tuple[bytes, bytes | None]]
 
 RECEIPTS_BYTES_MAX: Final = 256 << 20
+RECEIPTS_MAX: Final = CONTENT_TXS_MAX + 10_000  # with those of due calls and activations
 NEWEST_KEPT: Final = 8
 """Blocks held in memory: subscribers and peers ask for the newest at once."""
 
@@ -42,7 +44,10 @@ def _corrupt(what: str, error: CodecError) -> LocalFault:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A committed block with what executing it gave; ``tx_ids`` and receipts in block order."""
+    """A committed block with what executing it gave; ``tx_ids`` and receipts in block order.
+
+    Receipts beyond the transactions' are those of due calls and activations.
+    """
 
     block: Block
     receipts: tuple[Receipt, ...]
@@ -101,6 +106,18 @@ class BlockStore:
             operations.append((schema.TX_ID + tx_id, position))
         return operations
 
+    def known_validators(self, validators: ValidatorSet) -> Operations:
+        """The operation that keeps a set for those who ask who sealed old blocks."""
+        return [(schema.VALIDATORS + validators.digest, validators.raw)]
+
+    def validators(self, digest: bytes) -> ValidatorSet | None:
+        """The validators that a header names."""
+        raw = self._kv.get(schema.VALIDATORS + digest)
+        try:
+            return None if raw is None else ValidatorSet.decode(raw)
+        except CodecError as error:
+            raise _corrupt("a validator set", error) from None
+
     def committed(self, recorded: Recorded) -> None:
         """The operations of :meth:`append` are written: hold the block for those who wait."""
         self._newest[recorded.block.height] = recorded
@@ -158,7 +175,7 @@ class BlockStore:
         if raw is None:
             return None
         try:
-            plain = decode(raw, bytes_max=RECEIPTS_BYTES_MAX, items_max=CONTENT_TXS_MAX)
+            plain = decode(raw, bytes_max=RECEIPTS_BYTES_MAX, items_max=RECEIPTS_MAX)
             if type(plain) is not list:
                 raise CodecError("WRONG_TYPE", "not an array")
             return tuple([Receipt.from_plain(one) for one in plain])

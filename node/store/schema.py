@@ -10,6 +10,7 @@
 | ``r`` height          | canonical array of the block's Receipts                               |
 | ``h`` block hash      | height                                                                |
 | ``x`` tx id           | height, index in the block (4 bytes)                                  |
+| ``w`` validators hash | ValidatorSet                                                          |
 | ``g``                 | chain id: whose data this is                                          |
 | ``t``                 | the tip: height, block hash, frontier of the history root             |
 | ``v``                 | version of this layout                                                |
@@ -19,13 +20,14 @@ from __future__ import annotations
 
 from typing import Final
 
-LAYOUT_VERSION: Final = b"\x01"
+LAYOUT_VERSION: Final = b"\x02"
 
 BLOCK: Final = b"b"
 CERTIFICATE: Final = b"c"
 RECEIPTS: Final = b"r"
 BLOCK_HASH: Final = b"h"
 TX_ID: Final = b"x"
+VALIDATORS: Final = b"w"
 CHAIN_ID: Final = b"g"
 TIP: Final = b"t"
 VERSION: Final = b"v"

@@ -8,7 +8,7 @@ from typing import Any
 from consensus.primitives.codec import data_to_json
 from consensus.transaction import Transaction
 from contracts.runtime.executor import BlockContext, BlockExecutor, run_query
-from contracts.runtime.registry import builtin_registry
+from contracts.runtime.registry import Registry
 from genesis.build import initial_state
 from genesis.document import GenesisDocument
 from node.api.service import CommittedBlock, EventRecord, QueryResult, TxStatus
@@ -36,7 +36,7 @@ class LedgerNode(MemoryNode):
     def __init__(self, document: GenesisDocument) -> None:
         super().__init__()
         self.document = document
-        self.registry = builtin_registry()
+        self.registry = Registry.of(document.packages)
         self.state = DictState(initial_state(document, self.registry))
         self.receipts: dict[bytes, TxStatus] = {}
         self.raws: dict[bytes, bytes] = {}
@@ -49,6 +49,7 @@ class LedgerNode(MemoryNode):
         height = len(self.blocks) + 1
         self.time_ms += 1_000
         executor = BlockExecutor(self.registry, self.state, self._context(height))
+        executor.begin()
         txs = []
         for index, (tx_id, raw) in enumerate(self.waiting.items()):
             receipt = executor.execute(Transaction.parse(raw))
@@ -69,6 +70,8 @@ class LedgerNode(MemoryNode):
                 )
                 for number, one in enumerate(receipt.events)
             ]
+        executor.finish()
+        self.registry = executor.registry
         for key, value in executor.changes.items():
             if value is None:
                 self.state.values.pop(key, None)

@@ -19,8 +19,8 @@ from cli.sample_trade import load_sample_trade
 from consensus.params import Params
 from consensus.primitives.crypto import public_key
 from consensus.primitives.errors import InputError
-from contracts.runtime.registry import Registry, builtin_registry
-from contracts.system.identity import Identity
+from contracts.runtime.registry import builtin_packages
+from genesis.document import GenesisDocument
 from node.config import load
 from node.keystore import load_key, read_passphrase
 from tests.cli.support import Hansa
@@ -45,7 +45,7 @@ def sleeper() -> Iterator[psutil.Process]:
 def test_a_made_network_is_ready_to_run(network: Network) -> None:
     document = network.document()
     assert document.sealed
-    assert document.contracts_hash == builtin_registry().digest
+    assert document.packages == builtin_packages()
     assert [one.name for one in document.validators] == ["node1", "node2", "node3", "node4"]
     assert [one.name for one in document.peers] == ["node5"]
     passphrase = read_passphrase(network.passphrase_file)
@@ -148,13 +148,9 @@ def test_the_commands_of_a_network_that_does_not_run(hansa: Hansa, network: Netw
     assert hansa("devnet", "status", *there).error == "DEVNET_INVALID"
 
 
-def test_a_chain_of_other_contracts_is_not_started(
-    hansa: Hansa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = Network(tmp_path / "net", lambda _line: None)
-    with monkeypatch.context() as patch:
-        patch.setattr("contracts.runtime.registry.builtin_registry", lambda: Registry((Identity,)))
-        network.make(load_sample_trade().organisations, Params())
+def test_a_network_of_an_older_release_is_not_started(hansa: Hansa, network: Network) -> None:
+    path = network.folder / "genesis.json"
+    path.write_text(path.read_text().replace("hansa-genesis/2", "hansa-genesis/1"))
     outcome = hansa("devnet", "up", "--dir", network.folder)
     assert (outcome.code, outcome.error) == (4, "DEVNET_OUTDATED")
     assert nothing_started(network)
@@ -166,6 +162,21 @@ def test_a_changed_genesis_document_is_not_started(hansa: Hansa, network: Networ
     outcome = hansa("devnet", "up", "--dir", network.folder)
     assert (outcome.code, outcome.error) == (4, "GENESIS_INVALID")
     assert nothing_started(network)
+
+
+def test_a_node_more_knows_the_others_and_is_known_to_nobody(network: Network) -> None:
+    before = network.nodes()
+    node = network.add_node("node6", before[0].organisation)
+    assert network.nodes() == [*before, node]
+    config = load(network.folder / "node6", env={})
+    assert config.node.role == "validator"
+    assert config.network.peers == {one.name: f"127.0.0.1:{one.p2p_port}" for one in before}
+    assert GenesisDocument.load(config.genesis_path) == network.document()
+    seed = load_key(config.network_key_path, read_passphrase(network.passphrase_file))
+    assert network.document().node_of(public_key(seed)) is None
+    with pytest.raises(InputError) as caught:
+        network.add_node("node6", before[0].organisation)
+    assert caught.value.code == "NODE_KNOWN"
 
 
 def test_a_stopped_network_moves_off_occupied_ports(network: Network) -> None:

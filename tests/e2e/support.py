@@ -15,12 +15,14 @@ from typing import Any
 
 import psutil
 
-from cli.client import Client, ClientError
+from cli.client import Client, ClientError, make_transaction
 from cli.network import Network, NodeSpec
 from cli.sample_trade import Organisation, load_sample_trade
 from consensus.params import Params
+from consensus.primitives.codec import data_from_json
 from consensus.primitives.crypto import public_key, sha256
 from consensus.transaction import Call, Transaction, TransactionBody
+from contracts.runtime.package import Package
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 90.0
@@ -92,7 +94,7 @@ class Devnet:
             for ours, theirs in zip(chains[0], other, strict=True):
                 assert ours["hash"] == theirs["hash"]
                 assert ours["header"]["state_root"] == theirs["header"]["state_root"]
-                assert ours["txs"] == theirs["txs"]
+                assert (ours["txs"], ours["due"]) == (theirs["txs"], theirs["due"])
         return chains[0]
 
     def transaction(
@@ -112,6 +114,49 @@ class Devnet:
             number.to_bytes(16, "big"),
         )
         return body.signed(seed)
+
+    def call(self, organisation: str, contract: str, method: str, **args: Any) -> Any:
+        """One call in an organisation's name; its result, once it is committed."""
+        tx = make_transaction(self.seeds[organisation], self.chain_id, [(contract, method, args)])
+        with Client(self.network.urls()) as client:
+            (outcome,) = client.submit_and_wait([tx], timeout_s=PATIENCE_S)
+            outcome.require()
+            return data_from_json(client.tx_status(tx.tx_id)["result"])[0]
+
+    def ask(self, node: NodeSpec, contract: str, method: str, **args: Any) -> Any:
+        """A query at one node."""
+        with Client(node.url) as client:
+            return client.query(contract, method, args).value
+
+    def decide(self, what: str, **args: Any) -> int:
+        """Propose, and vote for all validators' organisations until it is decided; returns the
+        height from which on it counts."""
+        voters = self.ask(self.nodes[0], "governance", "validator_list")
+        organisations = list(dict.fromkeys(one["organisation"] for one in voters))
+        proposal = self.call(organisations[0], "governance", f"propose_{what}", **args)
+        for one in organisations:
+            if self.call(one, "governance", "vote", proposal=proposal, yes=True) == "ACCEPTED":
+                break
+        found = self.ask(self.nodes[0], "governance", "proposal", proposal=proposal)
+        assert found["status"] in ("ACCEPTED", "ACTIVE"), found
+        height = int(found["in_force"])
+        until(lambda: self.height(self.nodes[0]) >= height, f"{what} in force at {height}")
+        return height
+
+    def deploy(self, package: Package) -> int:
+        """Upload a contract and vote it in; returns the height from which on it runs."""
+        voters = self.ask(self.nodes[0], "governance", "validator_list")
+        files = []
+        for file in package.files:
+            digest = self.call(voters[0]["organisation"], "governance", "upload", text=file.text)
+            files.append({"path": file.path, "hash": digest})
+        return self.decide(
+            "contract",
+            name=package.name,
+            version=package.version,
+            runtime=package.runtime,
+            files=files,
+        )
 
 
 @contextmanager

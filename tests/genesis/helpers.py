@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from consensus.params import Params
 from consensus.primitives.crypto import public_key, sha256
+from contracts.runtime.registry import builtin_packages
 from genesis.ceremony import Entry, add_entry, new_draft, seal
 from genesis.document import (
     GenesisDocument,
@@ -13,7 +14,7 @@ from genesis.document import (
 )
 
 TIME_MS = 1_790_000_000_123
-CONTRACTS_HASH = sha256(b"contracts")
+PACKAGES = builtin_packages()
 GLNS = ("4012345000009", "9520123000004", "0614141000005", "5412345000013", "4000001000005")
 
 
@@ -45,7 +46,7 @@ def entry(index: int, *, kind: str = "validator", consortium: str = "trade") -> 
 
 def draft() -> GenesisDocument:
     """Four validators and a full node, not sealed."""
-    document = new_draft("trade", TIME_MS, Params(), CONTRACTS_HASH)
+    document = new_draft("trade", TIME_MS, Params(), PACKAGES)
     for index in range(1, 5):
         document = add_entry(document, entry(index))
     return add_entry(document, entry(5, kind="full"))

@@ -9,7 +9,7 @@ import pytest
 from consensus.params import Params
 from consensus.primitives.errors import InputError
 from genesis.ceremony import Entry, add_entry, merge_seals, new_draft, seal
-from tests.genesis.helpers import CONTRACTS_HASH, TIME_MS, draft, entry, key, sealed, seed
+from tests.genesis.helpers import PACKAGES, TIME_MS, draft, entry, key, sealed, seed
 
 
 def code_of(error: pytest.ExceptionInfo[InputError]) -> str:
@@ -24,7 +24,7 @@ def test_an_entry_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_the_order_of_adding_does_not_matter() -> None:
-    document = new_draft("trade", TIME_MS, Params(), CONTRACTS_HASH)
+    document = new_draft("trade", TIME_MS, Params(), PACKAGES)
     for index in (3, 1, 4, 2, 1):
         document = add_entry(document, entry(index))
     assert add_entry(document, entry(5, kind="full")).chain_id == draft().chain_id

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from consensus.params import Params
 from consensus.primitives.errors import InputError
-from genesis.document import GenesisDocument, address_mistake, organisation_id_mistake
+from contracts.runtime.registry import Registry
+from genesis.document import (
+    FILE_BYTES_MAX,
+    GenesisDocument,
+    address_mistake,
+    organisation_id_mistake,
+)
 from genesis.reading import format_time, parse_time
 from tests.genesis.helpers import TIME_MS, draft, entry, key, sealed
 
@@ -46,7 +52,7 @@ def test_seals_do_not_change_the_chain_id_but_any_content_does() -> None:
         replace(document, name="other"),
         replace(document, time_ms=TIME_MS + 1),
         replace(document, params=Params(block_txs_max=7)),
-        replace(document, contracts_hash=bytes(32)),
+        replace(document, packages=document.packages[1:]),
         replace(document, validators=document.validators[::-1]),
         replace(document, peers=()),
     ]
@@ -81,6 +87,11 @@ def test_every_mistake_of_form_is_named_at_once() -> None:
         value["peers"] = {}
         value["extra"] = 1
 
+        files = value["contracts"][0]["files"]
+        files[0]["lines"][3] = "two\nlines"
+        files[1]["path"] = "../../etc/passwd"
+        value["contracts"][1]["version"] = "2"
+
     message = reread(sealed(), change)
     for part in (
         "format: 'other/1' is not",
@@ -92,6 +103,8 @@ def test_every_mistake_of_form_is_named_at_once() -> None:
         "organisations.4012345000008: wrong check digit for a GLN",
         "peers: must be a list, not an object",
         "extra: is not a known field",
+        "contracts[0].files[0].lines[3]: must be one line of printable text",
+        "contracts[1].version: must be a whole number",
     ):
         assert part in message
 
@@ -124,6 +137,42 @@ def test_every_mistake_of_meaning_is_named_at_once() -> None:
         "peers.n5.kind: 'light' is not 'full'",
     ):
         assert part in text
+
+
+def test_a_contract_that_no_node_would_run_is_refused() -> None:
+    """With the file, line and reason that its author needs."""
+    document = draft()
+    identity = document.packages[0]
+    last = identity.files[-1]
+    hostile = replace(last, text=last.text + "\nimport os\n")
+    changed = replace(identity, files=(*identity.files[:-1], hostile))
+    broken = replace(document, packages=(changed, *document.packages[1:]))
+    (found,) = broken.mistakes(sealed=False)
+    assert found.startswith("contracts.identity: ")
+    assert f"{last.path}" in found
+    assert str(last.text.count("\n") + 2) in found, "the line"
+    twice = replace(document, packages=(*document.packages, identity))
+    assert twice.mistakes(sealed=False) == ["contracts: identity stands 2 times"]
+    without = replace(document, packages=document.packages[1:])
+    assert "contracts: identity is missing" in without.mistakes(sealed=False)
+    later = replace(identity, runtime=200)
+    newer = replace(document, packages=(later, *document.packages[1:]))
+    (found,) = newer.mistakes(sealed=False)
+    assert "runtime 200" in found
+
+
+def test_the_source_can_be_read_in_the_file() -> None:
+    document = draft()
+    value = json.loads(document.file_bytes)
+    shown = {one["name"]: one for one in value["contracts"]}
+    for package in document.packages:
+        one = shown[package.name]
+        assert (one["version"], one["runtime"]) == (package.version, package.runtime)
+        for file, source in zip(one["files"], package.files, strict=True):
+            assert file["path"] == source.path
+            assert "\n".join(file["lines"]) == source.text
+    assert "class Identity(" in document.file_bytes.decode()
+    assert document.contracts_hash == Registry.of(document.packages).digest
 
 
 @pytest.mark.parametrize(("model", "n"), [("byzantine", 3), ("crash", 2)])
@@ -169,8 +218,8 @@ def test_what_is_no_document_at_all(raw: bytes) -> None:
 
 def test_an_oversized_file_is_not_parsed(tmp_path: Path) -> None:
     path = tmp_path / "big.json"
-    path.write_bytes(b" " * (1 << 20) + b"{}")
-    with pytest.raises(InputError, match="more than 1048576 bytes"):
+    path.write_bytes(b" " * FILE_BYTES_MAX + b"{}")
+    with pytest.raises(InputError, match=f"more than {FILE_BYTES_MAX} bytes"):
         GenesisDocument.load(path)
     with pytest.raises(InputError) as caught:
         GenesisDocument.load(tmp_path / "absent.json")

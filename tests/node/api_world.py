@@ -145,6 +145,9 @@ class MemoryNode:
         height = len(self.blocks) if height is None else height
         return {"height": height} if 1 <= height <= len(self.blocks) else None
 
+    async def block_bytes(self, height: int) -> bytes | None:
+        return b"block %d" % height if 1 <= height <= len(self.blocks) else None
+
     def status(self) -> dict[str, Any]:
         return {
             "height": len(self.blocks),

@@ -14,13 +14,12 @@ from consensus.pbft.inputs import OwnVotes
 from consensus.primitives.crypto import public_key, sha256, sign
 from consensus.primitives.errors import HansaError
 from consensus.transaction import Call, Transaction, TransactionBody
-from contracts.runtime.registry import builtin_registry
 from node.chain import Chain, Outcome
 from node.clock import InlineBlocking
 from node.store.kv import KV
 from node.store.memory import MemoryKV
 from node.workers import InlineVerifier
-from tests.sim.world import EPOCH_MS, consensus_key, document, seed_of
+from tests.sim.world import EPOCH_MS, consensus_key, document, seed_of, shared
 
 ADMIN = seed_of("admin")
 
@@ -64,7 +63,7 @@ class OneChain:
         self.chain = self.open()
 
     def open(self) -> Chain:
-        return Chain(self.document, builtin_registry(), self.kv, InlineBlocking(), InlineVerifier())
+        return Chain(self.document, self.kv, InlineBlocking(), InlineVerifier(), shared)
 
     def transaction(
         self,
@@ -74,14 +73,16 @@ class OneChain:
         chain_id: bytes | None = None,
         steps_max: int = 1_000_000,
         label: str = "user",
+        calls: tuple[Call, ...] = (),
     ) -> Transaction:
+        """The calls, else a key with a label for the one organisation."""
         self.numbers += 1
         key = public_key(sha256(f"user {self.numbers}".encode()))
         body = TransactionBody(
             1,
             chain_id or self.document.chain_id,
             public_key(seed),
-            (Call("identity", "add_key", {"key": key, "label": label, "roles": []}),),
+            calls or (Call("identity", "add_key", {"key": key, "label": label, "roles": []}),),
             EPOCH_MS + 60_000 if valid_until is None else valid_until,
             steps_max,
             self.numbers.to_bytes(16, "big"),
@@ -110,6 +111,31 @@ class OneChain:
             message = vote.signing_bytes(self.document.chain_id)
             seals[vote.sender] = sign(seed_of(f"v{index} consensus"), vote.tag, message)
         return Certificate.build(height, 0, block_hash, seals, self.chain.validators)
+
+    async def decide(self, what: str, **args: Any) -> int:
+        """Propose and vote, and make blocks until the decision is in force; returns its height."""
+        propose = self.transaction(calls=(Call("governance", f"propose_{what}", args),))
+        outcome = await self.commit([propose])
+        assert outcome.receipts[0].code == "OK", outcome.receipts[0]
+        proposal = outcome.receipts[0].result[0]
+        vote = self.transaction(
+            calls=(Call("governance", "vote", {"proposal": proposal, "yes": True}),)
+        )
+        outcome = await self.commit([vote])
+        assert outcome.receipts[0].code == "OK", outcome.receipts[0]
+        (decided,) = [e for e in outcome.receipts[0].events if e.name == "ProposalDecided"]
+        height: int = decided.fields["in_force"]
+        while self.chain.height < height - 1:
+            await self.commit([])
+        return height
+
+    async def commit(self, txs: list[Transaction], **changed: Any) -> Outcome:
+        """Execute and commit a block that a quorum sealed."""
+        outcome = await self.execute(txs, **changed)
+        quorum = self.chain.validators.thresholds(self.chain.params.fault_model).quorum
+        certificate = self.certificate(outcome.block.height, outcome.block.hash, quorum)
+        await self.chain.commit(outcome, certificate)
+        return outcome
 
     async def execute(self, txs: list[Transaction], **changed: Any) -> Outcome:
         return await self.chain.execute(self.content(txs, **changed), txs, set())

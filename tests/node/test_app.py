@@ -13,7 +13,6 @@ from cli.network import Network
 from cli.sample_trade import load_sample_trade
 from consensus.params import Params
 from consensus.primitives.errors import InputError, LocalFault, PeerFault
-from contracts.runtime.registry import builtin_registry
 from node.app import Keys, _check_hello, _check_membership, _expected, open_keys, run_node
 from node.clock import InlineBlocking, SystemClock
 from node.config import NodeConfig, load
@@ -62,7 +61,7 @@ def a_node(network: Network) -> Node:
         lambda handler: VirtualNetwork(random.Random(1)).add(bytes(32), handler),
         MemoryReports(),
     )
-    return Node(network.document(), builtin_registry(), ports)
+    return Node(network.document(), ports)
 
 
 async def test_one_that_nobody_admitted_may_start_but_not_with_another_s_key(

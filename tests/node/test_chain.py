@@ -15,7 +15,6 @@ from consensus.params import Params
 from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import HansaError, LocalFault, PeerFault
 from consensus.transaction import Transaction
-from contracts.runtime.registry import builtin_registry
 from node.chain import Chain, ContentRefused, Diverged, parse_bodies
 from node.clock import InlineBlocking
 from node.store import schema
@@ -24,14 +23,14 @@ from node.store.schema import height_key
 from node.workers import InlineVerifier
 from tests.node.support import OneChain, code_of
 from tests.node.test_proposer import contradiction
-from tests.sim.world import EPOCH_MS, document
+from tests.sim.world import EPOCH_MS, document, shared
 
 PARAMS = Params(tx_window_ms=60_000, block_bytes_max=4_000, tx_bytes_max=4_000)
 
 
 def opened(kv: MemoryKV, **changed: Any) -> Chain:
     one = dataclasses.replace(document(PARAMS, 4, 1), **changed)
-    return Chain(one, builtin_registry(), kv, InlineBlocking(), InlineVerifier())
+    return Chain(one, kv, InlineBlocking(), InlineVerifier(), shared)
 
 
 # --- genesis -----------------------------------------------------------------------------------
@@ -335,7 +334,7 @@ async def test_foreign_and_damaged_stores_have_codes() -> None:
     assert await damaged(schema.TIP, b"\x01") == "STORE_CORRUPT"
     assert await damaged(height_key(schema.BLOCK, 1), None) == "STORE_CORRUPT"
     assert await damaged(height_key(schema.BLOCK, 1), b"\x90") == "STORE_CORRUPT"
-    for key in (rules.VALIDATORS_KEY, rules.NEXT_VALIDATORS_KEY, rules.TURNS_KEY):
+    for key in (rules.VALIDATORS_KEY, rules.TURNS_KEY):
         assert await damaged(b"s" + key, None) == "STORE_CORRUPT"
     assert await damaged(b"s" + rules.TURNS_KEY, b"?") == "STORE_CORRUPT"
     assert await damaged(b"m", None) == "STORE_CORRUPT"
@@ -346,7 +345,3 @@ def test_another_genesis_finds_its_data_foreign() -> None:
     opened(kv)
     assert code_of(opened, kv, name="other") == "STORE_FOREIGN"
     opened(kv)
-
-
-def test_contracts_that_the_consortium_did_not_seal() -> None:
-    assert code_of(opened, MemoryKV(), contracts_hash=sha256(b"")) == "CONTRACTS_DIFFER"

@@ -23,7 +23,7 @@ from consensus.primitives.codec import encode
 from consensus.primitives.crypto import public_key, sha256
 from consensus.primitives.errors import LocalFault
 from consensus.transaction import Call, Transaction, TransactionBody
-from contracts.runtime.registry import builtin_registry
+from contracts.runtime.registry import Registry, builtin_packages
 from node import exchange, frames
 from node.chain import Outcome
 from node.exchange import Kept
@@ -44,7 +44,7 @@ ODD = "odd"
 
 def other_build(node: Node, name: str) -> None:
     """From now on this node's software stores every odd label with ``name`` behind it."""
-    registry = builtin_registry()
+    registry = Registry.of(builtin_packages())
     module = registry.get("identity")
     assert module is not None
     method = module.methods["add_key"]
@@ -61,7 +61,7 @@ def other_build(node: Node, name: str) -> None:
 
 def relabelling_build(node: Node) -> None:
     """From now on this node's software alters a key's label with each change of its roles."""
-    registry = builtin_registry()
+    registry = Registry.of(builtin_packages())
     module = registry.get("identity")
     assert module is not None
     for name in ("grant_role", "revoke_role"):

@@ -7,10 +7,12 @@ Everything that may differ between two runs goes into ``trace``, whose hash is c
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 import trio.testing
@@ -18,13 +20,17 @@ import trio.testing
 from consensus.params import Params
 from consensus.primitives.crypto import public_key, sha256
 from consensus.transaction import Call, Transaction, TransactionBody
-from contracts.runtime.registry import Registry, builtin_registry
+from contracts.runtime.executor import run_query
+from contracts.runtime.package import Package
+from contracts.runtime.registry import Registry, builtin_packages
 from genesis.document import (
+    VERSION,
     GenesisDocument,
     GenesisOrganisation,
     GenesisPeer,
     GenesisValidator,
 )
+from node.chain import Load
 from node.clock import InlineBlocking
 from node.mempool import Mempool
 from node.node import Node, Ports, Voter
@@ -89,15 +95,15 @@ def seed_of(name: str) -> bytes:
     return sha256(name.encode())
 
 
-def consensus_key(name: str) -> bytes:
-    return public_key(seed_of(f"{name} consensus"))
+def consensus_key(name: str, kind: str = "consensus") -> bytes:
+    return public_key(seed_of(f"{name} {kind}"))
 
 
 def document(params: Params, validators: int, full: int) -> GenesisDocument:
     """A consortium of ``v0..`` and ``f0..``, one organisation, unsealed."""
     admin = GenesisOrganisation(GLN, "Maker", ("manufacturer",), public_key(seed_of("admin")))
     return GenesisDocument(
-        1,
+        VERSION,
         "world",
         EPOCH_MS - 1,
         params,
@@ -116,8 +122,18 @@ def document(params: Params, validators: int, full: int) -> GenesisDocument:
             GenesisPeer(f"f{index}", GLN, "full", public_key(seed_of(f"f{index} network")), ())
             for index in range(full)
         ),
-        builtin_registry().digest,
+        builtin_packages(),
     )
+
+
+@functools.cache
+def _registry(packages: tuple[Package, ...]) -> Registry:
+    return Registry.of(packages)
+
+
+def shared(packages: Sequence[Package]) -> Registry:
+    """Nodes of one process may share what is costly to load: they take turns with it."""
+    return _registry(tuple(packages))
 
 
 @dataclass
@@ -128,6 +144,9 @@ class Machine:
     validator: bool
     kv: MemoryKV = field(default_factory=MemoryKV)
     votes: MemoryFile = field(default_factory=MemoryFile)
+    seed_kind: str = "consensus"
+    next_votes: MemoryFile | None = None
+    """The log of the key that is to follow, while the key is rotated."""
     reports: MemoryReports = field(default_factory=MemoryReports)
     clock: VirtualClock = field(default_factory=VirtualClock)
     node: Node | None = None
@@ -162,7 +181,7 @@ class World:
         self.network = VirtualNetwork(rng, conditions)
         self.machines = {f"v{index}": Machine(f"v{index}", True) for index in range(validators)}
         self.machines |= {f"f{index}": Machine(f"f{index}", False) for index in range(full)}
-        self.registry: Registry = builtin_registry()
+        self.load: Load = shared
         self.nursery: trio.Nursery | None = None
         self.trace = hashlib.sha256()
         self._salt = 0
@@ -183,8 +202,10 @@ class World:
         machine = self.machines[name]
         voters = []
         if machine.validator:
-            seed = seed_of(f"{name} consensus")
+            seed = seed_of(f"{name} {machine.seed_kind}")
             voters = [Voter(seed, machine.votes, vote_from)]
+            if machine.next_votes is not None:
+                voters.append(Voter(seed_of(f"{name} consensus next"), machine.next_votes))
 
         def join(handler: Handler) -> Network:
             return self.network.add(machine.network_key, handler, name)
@@ -192,12 +213,25 @@ class World:
         ports = Ports(
             machine.clock, InlineBlocking(), InlineVerifier(), machine.kv, join, machine.reports
         )
-        machine.node = Node(self.document, self.registry, ports, voters, mempool)
+        machine.node = Node(self.document, ports, voters, mempool, self.load)
         machine.stopped = trio.Event()
         machine.scope = trio.CancelScope()
         machine.failure = None
         self.nursery.start_soon(self._run, machine)
         return machine.node
+
+    def add_machine(self, name: str) -> Machine:
+        """One more, with a validator's keys, that nobody has admitted."""
+        machine = self.machines[name] = Machine(name, True)
+        self.make_vote_log(name)
+        return machine
+
+    def make_next_key(self, name: str) -> bytes:
+        """What ``hansa node rotate`` does; the machine has it from its next start on."""
+        key = consensus_key(name, "consensus next")
+        votes = self.machines[name].next_votes = MemoryFile()
+        VoteLog.create(votes, key)
+        return key
 
     def make_vote_log(self, name: str) -> None:
         """What ``keys new`` does."""
@@ -245,8 +279,8 @@ class World:
 
     # --- work --------------------------------------------------------------------------------
 
-    def transaction(self, *, valid_for_ms: int = 300_000) -> Transaction:
-        """A valid transaction: a key with a fresh label for the one organisation."""
+    def transaction(self, *calls: Call, valid_for_ms: int = 300_000) -> Transaction:
+        """The calls in the one organisation's name; else a key with a fresh label for it."""
         self._salt += 1
         seed = seed_of("admin")
         key = public_key(seed_of(f"user {self._salt}"))
@@ -255,12 +289,31 @@ class World:
             1,
             self.document.chain_id,
             public_key(seed),
-            (Call("identity", "add_key", args),),
+            calls or (Call("identity", "add_key", args),),
             VirtualClock().wall_ms() + valid_for_ms,
-            1_000_000,
+            10_000_000 if calls else 1_000_000,
             self._salt.to_bytes(16, "big"),
         )
         return body.signed(seed)
+
+    async def call(self, via: str, contract: str, method: str, **args: Any) -> Any:
+        """One call, handed in at a node; returns its result when it is committed there."""
+        tx = self.transaction(Call(contract, method, args))
+        node = self.node(via)
+        [answer] = await node.submit([tx.raw])
+        assert answer.accepted, answer
+        await self.until(lambda: node.chain.blocks.position_of(tx.tx_id) is not None)
+        height, index = node.chain.blocks.position_of(tx.tx_id) or (0, 0)
+        receipts = node.chain.blocks.receipts(height)
+        assert receipts is not None
+        assert receipts[index].code == "OK", receipts[index]
+        return receipts[index].result[0]
+
+    def ask(self, via: str, contract: str, method: str, **args: Any) -> Any:
+        """A query at a node."""
+        chain = self.node(via).chain
+        context = chain.block_context()
+        return run_query(chain.registry, chain.state, context, contract, method, args)
 
     async def reach(self, height: int, names: list[str], timeout_s: float = 120) -> None:
         """Returns when all of ``names`` have committed ``height``; fails after ``timeout_s``

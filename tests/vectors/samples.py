@@ -13,10 +13,12 @@ from consensus.params import Params
 from consensus.primitives.codec import Wire
 from consensus.primitives.crypto import public_key, sha256, sign
 from consensus.receipt import Event, Receipt
-from consensus.rules import Missed, Turns
+from consensus.rules import LongestWindow, Missed, Turns
 from consensus.transaction import Call, TransactionBody
 from consensus.validators import Validator, ValidatorSet
+from contracts.runtime.package import Package, SourceFile
 from genesis.document import (
+    VERSION,
     GenesisDocument,
     GenesisOrganisation,
     GenesisPeer,
@@ -88,15 +90,18 @@ def samples() -> dict[str, Wire]:
         Proposal(2, 1, content, (tx.raw,), (change.without_content(), bare), KEYS[1], unsigned), 1
     )
     detail = detail_of(receipt, {b"b\x00": b"\x01", b"a\x00": None, b"c\x00": bytes(300)})
+    package = Package(
+        "notes", 1, 1, (SourceFile("own/words.py", "WORDS = 3\n"), SourceFile("own/notes.py", "\n"))
+    )
     genesis = GenesisDocument(
-        1,
+        VERSION,
         "trade",
         TIME_MS,
         Params(),
         (GenesisOrganisation("9520123000004", "Maker", ("manufacturer",), KEYS[0]),),
         (GenesisValidator("v0", "9520123000004", KEYS[0], KEYS[1], ("v0.example:8630",)),),
         (GenesisPeer("f0", "9520123000004", "full", KEYS[2], ()),),
-        sha256(b"contracts"),
+        (package,),
         (Seal("v0", unsigned),),
     )
     return {
@@ -124,6 +129,9 @@ def samples() -> dict[str, Wire]:
         ).signed(SEEDS[1], CHAIN_ID),
         "Detail": detail,
         "Turns": Turns((Missed(KEYS[2], 2, 70),)),
+        "LongestWindow": LongestWindow(600_000, TIME_MS),
+        "Package": package,
+        "Manifest": package.manifest,
         "GenesisDocument": genesis,
     }
 
