@@ -31,7 +31,7 @@ from consensus.primitives.errors import LocalFault, PeerFault
 from contracts.runtime.executor import BlockContext, BlockExecutor
 from node import frames, log
 from node.admission import Ended
-from node.chain import Chain
+from node.chain import Chain, Outcome
 from node.exchange import Exchange, Kept
 from node.mempool import Mempool, Pooled
 from node.metrics import Metrics
@@ -112,6 +112,23 @@ class Divergence:
         finally:
             mine.done.set()
         return mine.sentence
+
+    def note_dissent(
+        self, outcome: Outcome, prepares: Mapping[tuple[bytes, bytes], Mapping[bytes, bytes]]
+    ) -> None:
+        """Tell who prepared (content hash, block hash) of another outcome than is committed now:
+        its own report says why, but others' operators shall hear of it too."""
+        for (content_hash, block_hash), senders in prepares.items():
+            if content_hash == outcome.content.digest and block_hash != outcome.block.hash:
+                for key in senders:
+                    self._metrics.divergences.labels("dissent").inc()
+                    _log.error(
+                        "a validator had another outcome than the quorum",
+                        validator=self._name(key),
+                        height=outcome.header.height,
+                        its=block_hash,
+                        committed=outcome.block.hash,
+                    )
 
     # --- no outcome has a quorum -------------------------------------------------------------
 

@@ -546,6 +546,9 @@ class Engine:
         for scope in self._executing:
             scope.cancel()
         self._executing = []
+        if self._state is not None and self._state.context.height == outcome.header.height:
+            prepares = self._state.votes.prepares(certificate.round)
+            self.divergence.note_dissent(outcome, prepares)
         started = self._clock.mono_ms()
         before = self._chain.system
         await self._chain.commit(outcome, certificate)

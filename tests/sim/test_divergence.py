@@ -118,6 +118,12 @@ def reports(world: World, name: str) -> list[dict[str, Any]]:
     return [json.loads(data) for _, data in sorted(files.items())]
 
 
+def counted(node: Node, kind: str) -> float:
+    """The metric of divergences of a kind."""
+    labels = {"kind": kind}
+    return node.metrics.registry.get_sample_value("hansa_divergences_total", labels) or 0
+
+
 def held_out(node: Node, tx: Transaction) -> bool:
     ended = node.admission.ended.get(tx.tx_id)
     return ended is not None and ended[0] == "TX_HELD_OUT"
@@ -172,6 +178,8 @@ def test_a_validator_with_another_build_stops_and_its_report_names_the_cause(lat
         await hand_in(world, [labelled_plain], "v1")
         await everywhere(world, [labelled_plain])
         assert not any(held_out(one, odd) for one in world.up())
+        told = sum(counted(world.node(name), "dissent") for name in ("v0", "v1", "v3"))
+        assert told >= 1 or late_s
         # With the others' build, on the same disks, it follows.
         world.start("v2")
         await everywhere(world, [*txs, labelled_plain])
