@@ -64,10 +64,10 @@ from contracts.supply.stock import (
     Word,
     is_lot,
     is_sscc,
-    limited,
     with_amount,
 )
 
+SHOWN_MAX: Final = 100  # holders, consignments, contents that the query of an item gives
 TRACE_MAX: Final = 1_000  # entries that one trace gives
 START: Final = ""  # before every position in the chain
 END: Final = "~"  # behind every one
@@ -456,10 +456,10 @@ class Batch(Stockkeeping):
         found: dict[str, Any] = {"item": item, "record": record, "hold": hold}
         found["expired"] = self._is_expired(record.expiry)
         if is_lot(item):
-            found["stock"] = limited(self.stock.values(item))
-            found["transit"] = limited(self.transit.values(item))
+            found["stock"] = list(self.stock.values(item, limit=SHOWN_MAX))
+            found["transit"] = list(self.transit.values(item, limit=SHOWN_MAX))
         else:
-            found["contents"] = limited(self.contents.values(item))
+            found["contents"] = list(self.contents.values(item, limit=SHOWN_MAX))
         return found
 
     @query

@@ -27,6 +27,7 @@ ITEMS_MAX: Final = 400  # things that one event names
 OUTPUTS_MAX: Final = 50  # inputs, and outputs, of one transformation
 DEPTH_MAX: Final = 8  # units within units
 WALK_MAX: Final = 2_000  # contents or ancestors that one call looks at
+WAYS_MAX: Final = 100  # consignments of a lot to one consignee that one call looks at
 EVENT_AHEAD_MAX_MS: Final = 600_000  # how far an event's time may lie ahead of the block's
 AMOUNT_MAX: Final = 1_000_000_000_000_000
 
@@ -423,7 +424,7 @@ class Stockkeeping(Contract):
     def _take_transit(self, item: str, amount: int, sender: str | None) -> None:
         """Take an amount of a lot off its way to the caller, from one sender or from any."""
         me = self.ctx.organisation
-        for way in limited(self.transit.values((item, me))):
+        for way in list(self.transit.values((item, me), limit=WAYS_MAX)):
             if sender is not None and way.sender != sender:
                 continue
             taken = min(amount, way.amount)
@@ -538,13 +539,3 @@ def with_amount(detail: dict[str, Any], thing: Thing) -> dict[str, Any]:
 def amounts(things: list[Thing]) -> list[Quantity]:
     """The quantities of those things that have one."""
     return [thing.quantity for thing in things if thing.quantity is not None]
-
-
-def limited(values: Any) -> list[Any]:
-    """The first hundred."""
-    found: list[Any] = []
-    for value in values:
-        if len(found) == 100:
-            return found
-        found.append(value)
-    return found

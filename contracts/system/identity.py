@@ -21,7 +21,7 @@ A person's name is personal: here stands its salted commitment. What a person si
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from contracts.sdk import (
     Choice,
@@ -58,10 +58,11 @@ from contracts.system.people import (
     TradeRoles,
     User,
     UserId,
-    first,
     present_roles,
     unique,
 )
+
+LIST_MAX: Final = 1_000  # entries that one query gives
 
 
 class Identity(Register):
@@ -166,9 +167,8 @@ class Identity(Register):
         """End a person's part in the caller's organisation: the user and all the user's keys."""
         user = self._own_user(id)
         for key in list(self.keys_of.values(user.organisation)):
-            record = self.keys.get(key)
-            if record is not None and record.user == id and record.status == ACTIVE:
-                self._revoke(record)
+            if key.user == id and key.status == ACTIVE:
+                self._revoke(key)
         user.status = REVOKED
         self.users.put((user.organisation, id), user)
         self.emit("UserRevoked", organisation=user.organisation, user=id)
@@ -218,7 +218,6 @@ class Identity(Register):
         self.keys.put(old.key, old)
         fresh = Key(new, old.organisation, old.label, old.roles, old.user, old.attributes)
         self.keys.put(new, fresh)
-        self.keys_of.put((old.organisation, new), new)
         self.emit("KeyRotated", organisation=old.organisation, key=old.key, new=new)
 
     @call(roles=("corporate_admin",))
@@ -362,12 +361,12 @@ class Identity(Register):
     @query
     def organisation_list(self) -> list[Organisation]:
         """The first thousand organisations, by id."""
-        return first(self.organisations.values())
+        return list(self.organisations.values(limit=LIST_MAX))
 
     @query
     def user_list(self, organisation: OrganisationId) -> list[User]:
         """The first thousand users of an organisation, revoked ones too."""
-        return first(self.users.values(organisation))
+        return list(self.users.values(organisation, limit=LIST_MAX))
 
     @query
     def key(self, key: PublicKey) -> Key | None:
@@ -377,11 +376,10 @@ class Identity(Register):
     @query
     def key_list(self, organisation: OrganisationId) -> list[Key]:
         """The first thousand keys of an organisation, ended ones too."""
-        records = [self.keys.get(key) for key in first(self.keys_of.values(organisation))]
-        return [record for record in records if record is not None]
+        return list(self.keys_of.values(organisation, limit=LIST_MAX))
 
     @query
     def signatures(self, record_hash: DocumentHash) -> list[Signature]:
         """The electronic signatures of a record, the first thousand, oldest first."""
-        found: list[Signature] = first(self.signed.values(record_hash))
+        found = list(self.signed.values(record_hash, limit=LIST_MAX))
         return sorted(found, key=lambda signature: signature.time)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from contracts.sdk import (
     Choice,
     Contract,
     DocumentHash,
+    Index,
     Map,
     OrganisationId,
     Personal,
@@ -49,7 +50,6 @@ SUSPENDED: Final = "SUSPENDED"
 REVOKED: Final = "REVOKED"
 REPLACED: Final = "REPLACED"
 
-LIST_MAX: Final = 1_000  # entries that one query gives
 ATTRIBUTES_MAX: Final = 16
 
 TradeRole = Annotated[str, Choice(*TRADE_ROLES)]
@@ -129,7 +129,7 @@ class Register(Contract):
     organisations = Map(Organisation, key=("id",))
     users = Map(User, key=("organisation", "id"))
     keys = Map(Key, key=("key",), hashed=("key",))
-    keys_of = Map(bytes, key=("organisation", "key"), hashed=("key",))
+    keys_of = Index(keys, on=("organisation",))
     signed = Map(Signature, key=("record", "signer"), hashed=("record", "signer"))
 
     # --- what must hold ---------------------------------------------------------------------
@@ -202,7 +202,6 @@ class Register(Contract):
         if "corporate_admin" in new.roles:
             organisation.administrators += 1
         self.keys.put(new.key, new)
-        self.keys_of.put((organisation.id, new.key), new.key)
         self.emit(
             "KeyAdded",
             organisation=organisation.id,
@@ -243,14 +242,4 @@ def unique(texts: list[str]) -> list[str]:
     for text in sorted(texts):
         if not found or found[-1] != text:
             found.append(text)
-    return found
-
-
-def first(values: Any) -> list[Any]:
-    """The first thousand."""
-    found: list[Any] = []
-    for value in values:
-        if len(found) == LIST_MAX:
-            return found
-        found.append(value)
     return found
