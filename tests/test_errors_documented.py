@@ -11,8 +11,8 @@ CODE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 WORD = re.compile(r"[A-Z]{4,}")
 RAISERS = {
     "CodecError", "ContractError", "ContentRefused", "HansaError", "InputError", "LocalFault",
-    "PeerFault", "PeerUnavailable", "TxRejected", "__init__", "_Broken", "_error", "_refuse", "print_error",
-    "refuse",
+    "PeerFault", "PeerUnavailable", "TxRejected", "__init__", "_Broken", "_error", "_refuse",
+    "print_error", "refuse",
 }  # fmt: skip
 ENVIRONMENT = "HANSA_"
 STATES = {"IN_TRANSIT"}  # of a thing
