@@ -453,10 +453,11 @@ class Stockkeeping(Contract):
 
     def _take_event(self, event: EventInfo | None) -> None:
         """Take an event once. This comes first, so that who sends one again is told just that."""
-        info = event or EventInfo()
-        if info.time > self.ctx.time_ms + EVENT_AHEAD_MAX_MS:
+        if event is None:
+            return
+        if event.time > self.ctx.time_ms + EVENT_AHEAD_MAX_MS:
             refuse("EVENT_IN_FUTURE", "the event's time lies ahead of the block's")
-        marks = [mark for mark in (info.id, info.hash.hex()) if mark]
+        marks = [mark for mark in (event.id, event.hash.hex()) if mark]
         for mark in marks:
             if mark in self.captures:
                 refuse("DUPLICATE_EVENT", f"the event was recorded already: {mark[:100]}")
@@ -467,16 +468,15 @@ class Stockkeeping(Contract):
         self, name: str, things: list[Thing], event: EventInfo | None, detail: dict[str, Any]
     ) -> None:
         """Write an event into the history of its things, and tell the world."""
-        info = event or EventInfo()
         named: dict[str, bool] = {}
         for thing in things:
             if thing.item in named:
                 refuse("ITEM_TWICE", f"{thing.item} stands twice in one event")
             named[thing.item] = True
-            self._enter(name, thing.item, info, with_amount(detail, thing))
+            self._enter(name, thing.item, event, with_amount(detail, thing))
         self.emit(
             name,
-            event_id=info.id,
+            event_id=event.id if event else "",
             organisation=self.ctx.organisation,
             items=[with_amount({"item": thing.item}, thing) for thing in things],
             **detail,
