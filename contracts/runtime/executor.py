@@ -29,7 +29,6 @@ from contracts.runtime.session import (
     TIMED,
     BlockContext,
     Caller,
-    Origin,
     Session,
     code_and_detail,
 )
@@ -68,7 +67,7 @@ class BlockExecutor:
         self.due_write_sets: list[dict[bytes, bytes | None]] = []
         self._overlay = Overlay(state)
         self._block = block
-        self._session = Session(registry, block, self._overlay)
+        self._session = Session(registry, block, self._ask_identity)
         # Whose key a sender is, for as long as no transaction of the block changes identity.
         self._callers: dict[bytes, Caller] = {}
         self._usage = self._usage_book()
@@ -158,7 +157,7 @@ class BlockExecutor:
         """Run a timed method."""
         session = self._session
         work = partial(session.run, contract, method, args, TIMED)
-        return attempt(session, overlay, Origin(pays=pays), steps_max, work)
+        return attempt(session, overlay, steps_max, work, pays)
 
     def replace(self, package: Package) -> Receipt:
         """Put a package into force here and now, as a decision would: for rehearsals."""
@@ -173,7 +172,7 @@ class BlockExecutor:
     def _run_code(self, registry: Registry) -> None:
         if registry is not self.registry:
             self.registry = registry
-            self._session = Session(registry, self._block, self._overlay)
+            self._session = Session(registry, self._block, self._ask_identity)
             self._usage = self._usage_book()
 
     def _keep(self, ran: Ran, overlay: Overlay) -> None:
@@ -206,10 +205,7 @@ class BlockExecutor:
             if exceeded is not None:
                 raise ContractError("QUOTA_EXCEEDED", f"{organisation}: {exceeded}")
             meter.charge(TRANSACTION_BYTE * size)
-            session.enter(
-                overlay,
-                Origin(body.sender, caller, tx.tx_id, index, self._ask_identity, organisation),
-            )
+            session.enter(overlay, body.sender, caller, tx.tx_id, index, organisation)
             results = [session.run(call.contract, call.method, call.args) for call in body.calls]
         except ContractError as error:
             code, detail = code_and_detail(error)
@@ -222,7 +218,14 @@ class BlockExecutor:
             self.write_sets.append(overlay.changes)
             if session.identity_written:
                 self._callers.clear()
-            receipt = Receipt(tx.wire_id, OK, "", meter.used, tuple(session.events), results)
+            receipt = Receipt.of_checked(
+                wire_id=tx.wire_id,
+                code=OK,
+                detail="",
+                steps_used=meter.used,
+                events=tuple(session.events),
+                result=results,
+            )
         if receipt.code != OK:
             self.write_sets.append({})
         self._usage.count(
@@ -267,7 +270,8 @@ def _ask(
     args: dict[str, Any],
 ) -> Any:
     registry.meter.start(QUERY_STEPS_MAX)
-    session = Session(registry, block, Overlay(state), read_only=True)
+    session = Session(registry, block, read_only=True)
+    session.enter(Overlay(state))
     return session.run(contract, method, args, QUERIES)
 
 
@@ -317,7 +321,8 @@ def bootstrap(
         if module.genesis is None:
             continue
         registry.meter.start(GENESIS_STEPS_MAX)
-        session = Session(registry, block, overlay)
+        session = Session(registry, block)
+        session.enter(overlay)
         try:
             args = dict(genesis_args.get(module.name, {}))
             session.run(module.name, module.genesis.name, args, ("genesis",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -20,7 +21,7 @@ from contracts.runtime.system import GOVERNANCE, runtime_in_force
 from contracts.sdk.contract import Context, require_role
 from contracts.sdk.errors import ContractError, refuse
 from contracts.sdk.methods import Method
-from contracts.sdk.values import normal
+from contracts.sdk.values import normal, row
 
 CALL_DEPTH_MAX: Final = 8
 OUTPUT_SIZE_MAX: Final = 256 * 1024  # of all events and results of one transaction
@@ -57,18 +58,7 @@ class Caller(NamedTuple):
 
 
 NOBODY: Final = Caller("", (), {})
-
-
-class Origin(NamedTuple):
-    """Where the calls of a transaction come from. ``look_up`` tells anew whose key it is, after
-    identity has been written."""
-
-    sender: bytes = b""
-    caller: Caller = NOBODY
-    tx_id: bytes = b""
-    tx_index: int = 0
-    look_up: Callable[[bytes, StateReader], Caller] = lambda _, __: NOBODY
-    pays: str = ""  # the organisation whose usage it is
+LookUp = Callable[[bytes, StateReader], Caller]
 
 
 class Session:
@@ -76,24 +66,42 @@ class Session:
     refusal, or CONTRACT_FAULT for anything unexpected in contract code), OutOfSteps, or LocalFault.
 
     One session serves the transactions of a block one after the other, each from :meth:`enter`.
+    ``look_up`` tells whose key the sender is, after identity has been written.
     """
 
     def __init__(
-        self, registry: Registry, block: BlockContext, overlay: Overlay, *, read_only: bool = False
+        self,
+        registry: Registry,
+        block: BlockContext,
+        look_up: LookUp | None = None,
+        *,
+        read_only: bool = False,
     ) -> None:
         self.registry = registry
         self.block = block
         self.meter = registry.meter
         self.output_size_max = ANSWER_SIZE_MAX if read_only else OUTPUT_SIZE_MAX
         self._is_query = read_only
+        self._look_up = look_up
         self._frames: dict[str, Frame] = {}
-        self.enter(overlay, Origin())
 
-    def enter(self, overlay: Overlay, origin: Origin) -> None:
-        """Begin anew, on the budget that the meter has been given."""
+    def enter(
+        self,
+        overlay: Overlay,
+        sender: bytes = b"",
+        caller: Caller = NOBODY,
+        tx_id: bytes = b"",
+        tx_index: int = 0,
+        pays: str = "",
+    ) -> None:
+        """Begin anew, on the budget that the meter has been given. ``pays`` is the organisation
+        whose usage it is."""
         self.overlay = overlay
-        self.origin = origin
-        self.caller = origin.caller
+        self.sender = sender
+        self.caller = caller
+        self.tx_id = tx_id
+        self.tx_index = tx_index
+        self.pays = pays
         self.read_only = self._is_query
         self.identity_written = False
         self.events: list[Event] = []
@@ -171,28 +179,31 @@ class Session:
         frame = self._frames.get(module.name)
         if frame is None:
             frame = self._frames[module.name] = Frame(self, module)
-        block, origin = self.block, self.origin
-        if self.identity_written:
-            self.caller = origin.look_up(origin.sender, self.overlay)
+        block = self.block
+        if self.identity_written and self._look_up is not None:
+            self.caller = self._look_up(self.sender, self.overlay)
         organisation, roles, attributes = self.caller
         frame.ctx = Context(
             block.chain_id,
             block.height,
             block.time_ms,
-            origin.sender,
+            self.sender,
             organisation,
             roles,
-            origin.tx_id,
-            origin.tx_index,
+            self.tx_id,
+            self.tx_index,
             self.calls,
             self.running,
-            dict(attributes),
+            attributes.copy(),
         )
         return frame
 
     def take_output(self, size: int) -> None:
         """Pay for a part of an event or result before it is kept."""
-        self.meter.charge(steps.RESULT_BYTE * size)
+        meter = self.meter
+        meter.left -= steps.RESULT_BYTE * size
+        if meter.left < 0:
+            meter.stop()
         self.output_size += size
         if self.output_size > self.output_size_max:
             refuse("OUTPUT_TOO_LARGE", f"events and results above {self.output_size_max} bytes")
@@ -248,11 +259,8 @@ class Frame:
         self._check_writing()
         self._meter.charge(steps.WRITE + steps.WRITE_BYTE * len(key))
         self._value_size = 0
-        try:
-            raw = encode_normal(normal(value, self._take_value))
-        except CodecError as error:
-            refuse("VALUE_NOT_CANONICAL", error.message)
-        self._session.overlay.put(key, raw)
+        walk = row if type(value) is tuple else normal
+        self._session.overlay.changes[key] = encode_normal(walk(value, self._take_value))
 
     def delete(self, key: bytes) -> None:
         self._check_writing()
@@ -267,7 +275,10 @@ class Frame:
             session.identity_written = True
 
     def _take_value(self, size: int) -> None:
-        self._meter.charge(steps.WRITE_BYTE * size)
+        meter = self._meter
+        meter.left -= steps.WRITE_BYTE * size
+        if meter.left < 0:
+            meter.stop()
         self._value_size += size
         if self._value_size > VALUE_BYTES_MAX:
             refuse("VALUE_TOO_LARGE", f"a value of more than {VALUE_BYTES_MAX} bytes")
@@ -285,12 +296,13 @@ class Frame:
         session = self._session
         if session.read_only:
             refuse("READ_ONLY", "a query emits no events")
-        if type(name) is not str or len(name) > 64 or not _NAME.fullmatch(name):
+        if type(name) is not str or len(name) > 64 or not _is_event_name(name):
             refuse("EVENT_NAME", "an event's name is 1 to 64 letters, digits and '_'")
         if len(session.events) >= EVENTS_MAX:
             refuse("TOO_MANY_EVENTS", f"more than {EVENTS_MAX} events")
         self._meter.charge(steps.EVENT)
-        session.events.append(Event(self._name, name, normal(fields, session.take_output)))
+        fields = normal(fields, session.take_output)
+        session.events.append(Event.of_checked(contract=self._name, name=name, fields=fields))
 
     def invoke(self, contract: str, method: str, args: dict[str, Any]) -> Any:
         if type(contract) is not str or type(method) is not str:
@@ -309,7 +321,7 @@ class Frame:
         self._meter.charge(steps.READ + 2 * steps.WRITE)
         args = normal(args, self._take_value)
         declared.checked(args)
-        call = due.Call(self._name, method, args, session.origin.pays)
+        call = due.Call(self._name, method, args, session.pays)
         return due.put(session.overlay, time_ms, call)
 
     def cancel(self, handle: str) -> None:
@@ -333,6 +345,11 @@ class Frame:
         except (CodecError, InputError):
             # What is wrong with it is told by tools, in words that are free to change.
             refuse("CONTRACT_REFUSED", f"the source of {name} does not pass the loader's check")
+
+
+@lru_cache(maxsize=1024)
+def _is_event_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def code_and_detail(error: ContractError) -> tuple[str, str]:

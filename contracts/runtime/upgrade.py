@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from consensus.receipt import OK, Event
 from contracts.runtime.overlay import Overlay, StateReader
 from contracts.runtime.registry import Registry
-from contracts.runtime.session import BlockContext, Origin, Session, code_and_detail
+from contracts.runtime.session import BlockContext, Session, code_and_detail
 from contracts.runtime.steps import OutOfSteps
 from contracts.sdk.errors import ContractError
 
@@ -40,12 +41,12 @@ class Ran:
 
 
 def attempt(
-    session: Session, overlay: Overlay, origin: Origin, steps_max: int, work: Callable[[], Any]
+    session: Session, overlay: Overlay, steps_max: int, work: Callable[[], Any], pays: str = ""
 ) -> Ran:
     """Do the session's work on an overlay and a budget of its own. Raises LocalFault."""
     meter = session.meter
     meter.start(steps_max)
-    session.enter(overlay, origin)
+    session.enter(overlay, pays=pays)
     try:
         work()
     except ContractError as error:
@@ -80,15 +81,9 @@ def migrate_into(
     if method is None:
         return Ran(OK, "", 0, ())
     args = {"from_version": from_version} if from_version else {}
-    session = Session(registry, block, overlay)
-    name, kinds = method.name, (method.kind,)
-    return attempt(
-        session,
-        overlay,
-        Origin(),
-        MIGRATION_STEPS_MAX,
-        lambda: session.run(contract, name, args, kinds),
-    )
+    session = Session(registry, block)
+    work = partial(session.run, contract, method.name, args, (method.kind,))
+    return attempt(session, overlay, MIGRATION_STEPS_MAX, work)
 
 
 def migrate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from contracts.sdk.checks import is_digits
@@ -30,6 +31,7 @@ def checked_date(year: int, month: int, day: int) -> int:
     return year * 10_000 + month * 100 + day
 
 
+@lru_cache(maxsize=64)
 def date_of(time_ms: int) -> int:
     """The UTC date YYYYMMDD of milliseconds since 1970 (Hinnant's civil-from-days)."""
     days = time_ms // DAY_MS + 719_468

@@ -45,8 +45,14 @@ def _make_part(part: Any, is_hashed: bool) -> bytes:
         refuse(error.code, error.message)
 
 
-_remembered_part = lru_cache(maxsize=1 << 15)(_make_part)
 _REMEMBERED_SIZE_MAX: Final = 128
+_remembered_part = lru_cache(maxsize=1 << 15)(_make_part)
+
+
+@lru_cache(maxsize=1 << 15)
+def _text_key(head: bytes, is_hashed: bool, text: str) -> bytes:
+    """The whole key of a map with one part."""
+    return head + _make_part(text, is_hashed) + b"\0"
 
 
 def _part_bytes(part: Any, is_hashed: bool) -> bytes:
@@ -157,11 +163,14 @@ class BoundMap(Generic[V]):
         )
 
     def __key(self, key: KeyParts) -> bytes:
-        parts = key if type(key) is tuple else (key,)
-        if len(parts) != self.__length:
-            refuse("KEY_PART", f"{self.__declared.name} has keys of {self.__length} parts")
-        # As encode_key makes it, from parts remembered between calls.
-        raw = self.__head + b"".join(map(_part_bytes, parts, self.__hashed)) + b"\0"
+        # As encode_key makes it, from what is remembered between calls.
+        if type(key) is str and self.__length == 1 and len(key) <= _REMEMBERED_SIZE_MAX:
+            raw = _text_key(self.__head, self.__hashed[0], key)
+        else:
+            parts = key if type(key) is tuple else (key,)
+            if len(parts) != self.__length:
+                refuse("KEY_PART", f"{self.__declared.name} has keys of {self.__length} parts")
+            raw = self.__head + b"".join(map(_part_bytes, parts, self.__hashed)) + b"\0"
         if len(raw) > KEY_BYTES_MAX:
             refuse(
                 "KEY_TOO_LONG", f"{self.__declared.name} has keys of at most {KEY_BYTES_MAX} bytes"

@@ -31,21 +31,25 @@ def normal(value: Any, take: Callable[[int], None], depth: int = VALUE_DEPTH_MAX
         if not _STRINGS.issuperset(map(type, value)):
             refuse("VALUE_NOT_CANONICAL", "map keys must be text")
         keys = sorted(value)
-        items = _row([value[key] for key in keys], take, depth)
-        take(sum(map(text_size, keys)))
-        return dict(zip(keys, items, strict=True))
+        take(sum(map(len, keys)) + len(keys))
+        if not all(map(str.isascii, keys)):
+            take(sum(map(text_size, keys)))
+        return dict(zip(keys, row([value[key] for key in keys], take, depth)))  # noqa: B905
     if kind is list or kind is tuple:
-        return _row(value, take, depth)
+        return row(value, take, depth)
     names = getattr(kind, "__hansa_names__", None)
     if names is not None:
         return normal({name: getattr(value, name) for name in names}, take, depth)
     if value is None:
         take(1)
         return None
-    return _row((value,), take, 1)[0]
+    return row((value,), take, 1)[0]
 
 
-def _row(items: Sequence[Any], take: Callable[[int], None], depth: int) -> list[Any]:
+def row(
+    items: Sequence[Any], take: Callable[[int], None], depth: int = VALUE_DEPTH_MAX
+) -> list[Any]:
+    """:func:`normal` of a list or tuple."""
     if depth == 0:
         refuse("VALUE_TOO_LARGE", f"nested deeper than {VALUE_DEPTH_MAX} levels")
     if len(items) > VALUE_ITEMS_MAX:
@@ -55,7 +59,7 @@ def _row(items: Sequence[Any], take: Callable[[int], None], depth: int) -> list[
     for item in items:
         kind = type(item)
         if kind is str:
-            size += text_size(item)
+            size += 1 + len(item) if item.isascii() else text_size(item)
         elif kind is int:
             if not INT_MIN <= item <= INT_MAX:
                 refuse("VALUE_NOT_CANONICAL", "a whole number beyond 64 bits")
