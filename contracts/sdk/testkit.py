@@ -33,6 +33,7 @@ from consensus.transaction import Call, Transaction, TransactionBody
 from contracts.runtime.executor import BlockContext, BlockExecutor, bootstrap, run_query
 from contracts.runtime.package import Package, package_of
 from contracts.runtime.registry import Registry, builtin_packages
+from contracts.runtime.system import package_values
 from contracts.sdk.checks import gs1_check_digit
 from contracts.sdk.commitments import SALT_BYTES, commit
 
@@ -110,6 +111,7 @@ class _Block(NamedTuple):
     """What was executed, and what came of it."""
 
     context: BlockContext
+    upgrade: Package | None  # put into force before the transactions
     transactions: tuple[Transaction, ...]
     receipts: tuple[Receipt, ...]  # of the transactions, then of what was due
     root: bytes
@@ -295,13 +297,20 @@ class Testkit:
 
     def block(self, *transactions: Transaction) -> tuple[Receipt, ...]:
         """One block: the receipts of its transactions, then of what was due."""
-        self.height += 1
-        self.time_ms += BLOCK_MS
-        self._context = self._next_context()
-        self._fault = None
-        receipts, self.registry = _execute(self.registry, self._state, self._context, transactions)
-        self.blocks.append(_Block(self._context, transactions, receipts, self._state.root))
-        return receipts
+        return self._block(None, transactions)
+
+    def upgrade(self, source: Source, root: str | Path = ".") -> Receipt:
+        """Put a new contract or version into force, as a vote would, in a block of its own.
+
+        The migration runs, of a new contract the genesis method. Raises Refused when it fails,
+        InputError CONTRACT_REFUSED.
+        """
+        package = read_package(source, root)
+        Registry.of((package,))
+        receipt = self._block(package, ())[-1]
+        if receipt.code != OK:
+            raise Refused(receipt.code, receipt.detail, self._where()) from self._fault
+        return receipt
 
     def transaction(
         self, seed: bytes, calls: Sequence[Call], steps_max: int = STEPS_MAX
@@ -328,16 +337,35 @@ class Testkit:
         finally:
             self.height, self.time_ms, self._context = height, time_ms, context
         for block in self.blocks:
-            receipts, registry = _execute(registry, state, block.context, block.transactions)
+            receipts, registry = _execute(
+                registry, state, block.context, block.upgrade, block.transactions
+            )
             for first, second in zip(block.receipts, receipts, strict=True):
                 assert first == second, f"block {block.context.height}: {first} became {second}"
             assert state.root == block.root, f"block {block.context.height}: another state root"
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _block(
+        self, upgrade: Package | None, transactions: tuple[Transaction, ...]
+    ) -> tuple[Receipt, ...]:
+        self.height += 1
+        self.time_ms += BLOCK_MS
+        self._context = self._next_context()
+        self._fault = None
+        receipts, self.registry = _execute(
+            self.registry, self._state, self._context, upgrade, transactions
+        )
+        block = _Block(self._context, upgrade, transactions, receipts, self._state.root)
+        self.blocks.append(block)
+        return receipts
+
     def _founded(self) -> tuple[Registry, _State]:
         registry = Registry.of(self.packages)
-        return registry, _State(bootstrap(registry, self._context, self._genesis))
+        made = dict(bootstrap(registry, self._context, self._genesis))
+        for package in self.packages:
+            made.update(package_values(package))
+        return registry, _State(made)
 
     def _next_context(self) -> BlockContext:
         return BlockContext(CHAIN_ID, self.height, self.time_ms, bytes(32))
@@ -350,8 +378,7 @@ class Testkit:
 
     def _new_id(self, name: str) -> str:
         self._numbers += 1
-        body = f"9521321{self._numbers:05d}"
-        self._ids[name] = body + str(gs1_check_digit(body))
+        self._ids[name] = organisation_id(self._numbers)
         return self._ids[name]
 
     def _keep_fault(self, error: Exception) -> None:
@@ -361,7 +388,9 @@ class Testkit:
         """The line of the contract that failed, for its author; empty if none did."""
         if self._fault is None:
             return ""
-        texts = {file.path: file.text for package in self.packages for file in package.files}
+        texts = {
+            file.path: file.text for package in self.registry.packages for file in package.files
+        }
         lines = [f"{type(self._fault).__name__}: {self._fault}"]
         for frame in traceback.extract_tb(self._fault.__traceback__):
             path = next((path for path in texts if frame.filename.endswith(path)), None)
@@ -401,6 +430,12 @@ class Sender:
         raise AssertionError(f"{contract}.{method} was not refused; its result: {result}")
 
 
+def organisation_id(number: int) -> str:
+    """The id of the organisation that was made as the ``number``-th; the consortium is 1."""
+    body = f"9521321{number:05d}"
+    return body + str(gs1_check_digit(body))
+
+
 def read_package(source: Source, root: str | Path = ".") -> Package:
     """The package of a contract's files in import order, the one with the class last.
 
@@ -418,11 +453,17 @@ def read_package(source: Source, root: str | Path = ".") -> Package:
 
 
 def _execute(
-    registry: Registry, state: _State, context: BlockContext, transactions: Sequence[Transaction]
+    registry: Registry,
+    state: _State,
+    context: BlockContext,
+    upgrade: Package | None,
+    transactions: Sequence[Transaction],
 ) -> tuple[tuple[Receipt, ...], Registry]:
     """A block's receipts as they stand in it, and the code after it; the state moves on."""
     executor = BlockExecutor(registry, state, context)
     executor.begin()
+    if upgrade is not None:
+        executor.replace(upgrade)
     receipts = [executor.execute(tx) for tx in transactions]
     executor.finish()
     state.apply(executor.changes)
