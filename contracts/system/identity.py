@@ -91,6 +91,8 @@ class Identity(Register):
     def set_organisation_roles(self, id: OrganisationId, roles: TradeRoles) -> None:
         """Give an organisation these trade roles and no others."""
         organisation = self._organisation(id)
+        if id == self.ctx.organisation and "consortium_admin" not in roles:
+            refuse("OWN_ORGANISATION", "another member of the consortium takes that role away")
         organisation.roles = unique(roles)
         self.organisations.put(id, organisation)
         self.emit("OrganisationRolesSet", organisation=id, roles=organisation.roles)

@@ -251,6 +251,14 @@ def test_nobody_votes_twice_or_changes_a_vote_not_with_another_key_either(
     assert council.shown(proposal)["voters"] == [FIRST]
 
 
+def test_votes_of_one_block_are_counted_one_after_the_other(council: Council) -> None:
+    proposal = council.propose("params", changes=SOON)
+    vote = Call("governance", "vote", {"proposal": proposal, "yes": True})
+    receipts = council.block(*[council.tx(seed_of(owner), vote) for owner in ELECTORS[:4]])
+    assert [receipt.code for receipt in receipts] == ["OK", "OK", "OK", "PROPOSAL_CLOSED"]
+    assert [receipt.result for receipt in receipts[:3]] == [["OPEN"], ["OPEN"], ["ACCEPTED"]]
+
+
 def test_who_proposes_has_not_voted_yet(council: Council) -> None:
     proposal = council.propose("params", changes=SOON)
     assert (council.shown(proposal)["yes"], council.shown(proposal)["voters"]) == (0, [])

@@ -180,6 +180,17 @@ def test_a_trade_role_is_the_consortium_s_to_give(ledger: Ledger) -> None:
     ledger.ok(MAKER, "grant_role", "identity", key=MAKER_KEY, role="laboratory")
 
 
+def test_the_consortium_s_last_member_cannot_remove_itself(ledger: Ledger) -> None:
+    args: dict[str, Any] = {"id": CONSORTIUM, "roles": ["manufacturer"]}
+    ledger.refused("OWN_ORGANISATION", CONSORTIUM, "set_organisation_roles", "identity", **args)
+    args["roles"].append("consortium_admin")
+    ledger.ok(CONSORTIUM, "set_organisation_roles", "identity", **args)
+    second = {"id": MAKER, "roles": ["consortium_admin"]}
+    ledger.ok(CONSORTIUM, "set_organisation_roles", "identity", **second)
+    ledger.ok(MAKER, "grant_role", "identity", key=MAKER_KEY, role="consortium_admin")
+    ledger.ok(MAKER, "set_organisation_roles", "identity", id=CONSORTIUM, roles=[])
+
+
 def test_suspended_organisations_do_nothing_and_revoked_ones_never_again(ledger: Ledger) -> None:
     def set_status(by: str, status: str) -> str:
         return identity(ledger, by, "set_organisation_status", id=MAKER, status=status)
