@@ -24,6 +24,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 GOVERNANCE: Final = "governance"
 DAY_MS: Final = 86_400_000
 OPEN: Final = "OPEN"
+ACCEPTED: Final = "ACCEPTED"
+FAILED: Final = "FAILED"
+POLL_S: Final = 0.3
 
 
 class KeyHex(click.ParamType[bytes]):
@@ -97,7 +100,7 @@ def _propose(
     if current().json:
         output.print_json(data_to_json(shown))
     else:
-        click.echo(output.fields(_row(shown)))
+        _print(shown)
         say_next(proposal, devnet)
 
 
@@ -231,6 +234,7 @@ def show(proposal: int) -> None:
 
 
 def _row(found: dict[str, Any]) -> dict[str, Any]:
+    """A proposal for people."""
     return {
         "proposal": found["id"],
         "what": found["kind"],
@@ -239,8 +243,14 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
         "yes": f"{found['yes']} of {found['quorum']}",
         "no": found["no"],
         "from block": found["in_force"] or found["height"] or None,
+        "failure": found["failure"] or None,
         "open until (UTC)": output.when(found["expires_ms"]),
     }
+
+
+def _print(found: dict[str, Any]) -> None:
+    row = _row(found)
+    click.echo(output.fields({name: value for name, value in row.items() if value is not None}))
 
 
 # --- deciding --------------------------------------------------------------------------------
@@ -249,12 +259,15 @@ def _row(found: dict[str, Any]) -> dict[str, Any]:
 @governance.command()
 @click.argument("proposal", type=click.IntRange(1))
 @click.argument("answer", type=click.Choice(["yes", "no"]))
+@click.option("--wait", is_flag=True, help="If it is accepted, wait until it is in force.")
 @devnet_option
 @timeout_option
 @key_option
 @node_option
 @json_option
-def vote(proposal: int, answer: str, devnet: bool, folder: Path, timeout_s: int) -> None:
+def vote(
+    proposal: int, answer: str, wait: bool, devnet: bool, folder: Path, timeout_s: int
+) -> None:
     """Vote on PROPOSAL, in the name of the signing key's organisation.
 
     With --devnet all organisations of the local devnet vote, one after the other, until it is
@@ -263,7 +276,7 @@ def vote(proposal: int, answer: str, devnet: bool, folder: Path, timeout_s: int)
     \b
     Examples:
       hansa governance vote 3 yes --key admin.key.json
-      hansa governance vote 3 yes --devnet
+      hansa governance vote 3 yes --devnet --wait
     """
     seeds = devnet_seeds(folder) if devnet else {"": current().signing_seed()}
     call = (GOVERNANCE, "vote", {"proposal": proposal, "yes": answer == "yes"})
@@ -278,10 +291,16 @@ def vote(proposal: int, answer: str, devnet: bool, folder: Path, timeout_s: int)
                 output.say(f"{organisation} votes {answer}")
             send(client, seed, [call], timeout_s=timeout_s)
         found = _proposal(client, proposal)
+        deadline = time.monotonic() + timeout_s
+        while wait and found["status"] == ACCEPTED and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+            found = _proposal(client, proposal)
     if current().json:
         output.print_json(data_to_json(found))
     else:
-        click.echo(output.fields(_row(found)))
+        _print(found)
+    if wait and found["status"] == FAILED:
+        click.get_current_context().exit(output.REFUSED)
 
 
 @governance.command()
@@ -305,7 +324,7 @@ def withdraw(proposal: int, devnet: bool, folder: Path, timeout_s: int) -> None:
     if current().json:
         output.print_json(data_to_json(found))
     else:
-        click.echo(output.fields(_row(found)))
+        _print(found)
 
 
 # --- proposing -------------------------------------------------------------------------------

@@ -186,11 +186,12 @@ async def _rehearse(package: Package, source: BlockSource, blocks: int, say: Say
                 before.put(key[1:], chain.state.get(key[1:]))
         await copy.commit(outcome)
         if copy.digest_of(package.name) != in_force:
-            raise InputError(
-                "REHEARSAL_OVERLAPS",
-                f"block {chain.height} itself replaced {package.name}: rehearse at most"
-                f" {tip - chain.height} blocks",
-            )
+            say(f"block {chain.height} itself replaced {package.name}: comparing from the next on")
+            first, migration = chain.height + 1, None
+            before = Overlay(chain.state)
+            new = Rehearsal(package, chain.registry, before)
+            in_force = copy.digest_of(package.name)
+            continue
         header = outcome.header
         block = BlockContext(header.chain_id, header.height, header.time_ms, header.proposer)
         if migration is None:
@@ -203,10 +204,10 @@ async def _rehearse(package: Package, source: BlockSource, blocks: int, say: Say
 
 
 def rehearse(package: Package, source: BlockSource, blocks: int, say: Say) -> Report:
-    """Replay all of ``source``, its newest ``blocks`` with the new code too.
+    """Replay all of ``source``, its newest ``blocks`` with the new code too; where the chain itself
+    replaced the contract in these, those since then.
 
-    Raises InputError REHEARSAL_OVERLAPS when the chain itself replaced the contract in these, and
-    LocalFault or PeerFault when the blocks are not those of the document's chain.
+    Raises LocalFault or PeerFault when the blocks are not those of the document's chain.
     """
     return trio.run(_rehearse, package, source, blocks, say)
 
@@ -255,7 +256,7 @@ def as_text(report: Report) -> str:
     """The report for people: at most SHOWN_MAX of anything."""
     new, package = report.rehearsal, report.package
     parts = [
-        f"{package.name} version {package.version}, now {new.from_version or 'unknown'}:"
+        f"{package.name} version {package.version} beside version {new.from_version or 'none'}:"
         f" blocks {report.first} to {report.last}, {new.transactions} transactions"
     ]
     for where, migration in (
