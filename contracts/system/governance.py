@@ -96,8 +96,9 @@ class Proposal(Record):
     expires_ms: Timestamp
     status: str = OPEN
     in_force: int = 0  # the height from which on it counts, once accepted
-    yes: int = 0  # validators, by the last count
+    yes: int = 0  # validators that said so, by the last count
     no: int = 0
+    validators: int = 0  # how many there were at that count
     failure: str = ""  # why it failed: a code
 
 
@@ -114,7 +115,6 @@ class Tally(Record):
     yes: int
     no: int
     validators: int
-    quorum: int
 
 
 class NewValidator(Record):
@@ -466,7 +466,7 @@ class Governance(Changes):
         votes: dict[str, bool] = {}
         for vote in self.votes.values(proposal):
             votes[vote.organisation] = vote.yes
-        tally = Tally(0, 0, 0, 0)
+        tally = Tally(0, 0, 0)
         for validator in self.validators.values():
             tally.validators += 1
             said = votes.get(validator.organisation)
@@ -474,17 +474,18 @@ class Governance(Changes):
                 tally.yes += 1
             elif said is False:
                 tally.no += 1
-        tally.quorum = quorum(tally.validators, self._fault_model())
         return tally
 
     def _decide(self, record: Proposal) -> str:
         """Count, and accept or reject if the votes suffice for that. Answers the new status."""
         tally = self._tally(record.id)
+        needed = quorum(tally.validators, self._fault_model())
         record.yes = tally.yes
         record.no = tally.no
-        if tally.yes >= tally.quorum:
+        record.validators = tally.validators
+        if tally.yes >= needed:
             self._accept(record)
-        elif tally.validators - tally.no < tally.quorum:
+        elif tally.validators - tally.no < needed:
             self._end(record, REJECTED)
         else:
             self.proposals.put(record.id, record)
@@ -516,8 +517,10 @@ class Governance(Changes):
         )
 
     def _shown(self, record: Proposal) -> dict[str, Any]:
-        tally = self._tally(record.id)
         status = self._status(record)
+        tally = Tally(record.yes, record.no, record.validators)
+        if status == OPEN:
+            tally = self._tally(record.id)
         return {
             "id": record.id,
             "kind": record.kind,
@@ -529,10 +532,10 @@ class Governance(Changes):
             "status": status,
             "in_force": record.in_force,
             "failure": record.failure,
-            "yes": tally.yes if status == OPEN else record.yes,
-            "no": tally.no if status == OPEN else record.no,
+            "yes": tally.yes,
+            "no": tally.no,
             "validators": tally.validators,
-            "quorum": tally.quorum,
+            "quorum": quorum(tally.validators, self._fault_model()),
             "voters": [vote.organisation for vote in self.votes.values(record.id)],
         }
 
