@@ -230,8 +230,9 @@ class Divergence:
         block = BlockContext(
             self._chain.chain_id, content.height, content.time_ms, content.proposer
         )
+        registry = kept.registry or self._chain.registry
         try:
-            BlockExecutor(self._chain.registry, reading, block).execute(kept.transactions[index])
+            BlockExecutor(registry, reading, block).execute(kept.transactions[index])
         except LocalFault:
             reading.everything = True  # not known: never held out on a guess
         return reading

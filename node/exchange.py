@@ -20,6 +20,7 @@ from consensus.primitives.codec import Wire, encode
 from consensus.primitives.errors import CodecError, HansaError, PeerFault
 from consensus.receipt import Receipt
 from consensus.transaction import Transaction
+from contracts.runtime.registry import Registry
 from node import frames, log
 from node.chain import Chain, Outcome
 from node.metrics import Metrics
@@ -58,6 +59,7 @@ class Kept:
     transactions: tuple[Transaction, ...]
     receipts: tuple[Receipt, ...]
     write_sets: tuple[dict[bytes, bytes | None], ...]
+    registry: Registry | None
     listed: Outcomes | None = None
 
     def detail(self, index: int) -> Detail:
@@ -93,12 +95,15 @@ class Exchange:
 
     def keep(self, outcome: Outcome) -> None:
         """Remember an outcome beyond its height: who diverged asks when others have gone on."""
-        missing = len(outcome.receipts) - len(outcome.write_sets)
-        write_sets = outcome.write_sets + ({},) * missing
         digest = outcome.content.digest
         self._forget(digest)
         self._kept[digest] = Kept(
-            outcome.content, outcome.header, outcome.transactions, outcome.receipts, write_sets
+            outcome.content,
+            outcome.header,
+            outcome.transactions,
+            outcome.receipts,
+            outcome.write_sets,
+            outcome.registry,
         )
         self._receipts += len(outcome.receipts)
         while len(self._kept) > KEPT_MAX or (
@@ -116,7 +121,7 @@ class Exchange:
         recorded = self._chain.blocks.recorded(height) if 0 < height <= self._chain.height else None
         if recorded is None or recorded.block.content.digest != digest:
             return None
-        return Kept(recorded.block.content, recorded.block.header, (), recorded.receipts, ())
+        return Kept(recorded.block.content, recorded.block.header, (), recorded.receipts, (), None)
 
     def kept(self, digest: bytes) -> Kept | None:
         return self._kept.get(digest)

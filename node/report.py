@@ -96,7 +96,8 @@ def sentence_of(report: dict[str, Any]) -> str:
         fields = sorted({name for one in report["outcomes"] for name in one["header_differs"]})
         where = f"; the headers differ in {', '.join(fields)}" if fields else ""
         return f"no list tells which transaction differs{where}"
-    what = f"transaction {first['tx_id']}" if first["tx_id"] else "a due call or activation"
+    by_itself = first["wire_id"] is None
+    what = "a due call or activation" if by_itself else f"transaction {first['tx_id']}"
     calls = f" ({', '.join(first['calls'])})" if first["calls"] else ""
     sentence = f"{what}{calls} is the first that validators disagree on"
     if first["key"] is not None:
@@ -167,7 +168,10 @@ def _first(case: Case, one: Difference, details: Mapping[Entry, Detail]) -> dict
     differing = [key for key in keys if len({w[key].hash if key in w else b"" for w in writes}) > 1]
     key = differing[0] if differing else None
     tx = case.transactions[one.index] if one.index < len(case.transactions) else None
-    contracts = {call.split(".")[0] for call in _place(case, one.index)["calls"]}
+    place = _place(case, one.index)
+    if one.index >= len(case.content.wire_ids):
+        place["calls"] = _ran_by_itself([detail.receipt for detail in known])
+    contracts = {call.split(".")[0] for call in place["calls"]}
     contracts |= {_readable_key(touched)["contract"] for touched in differing}
     results = []
     for entry, holders in one.holders:
@@ -186,7 +190,7 @@ def _first(case: Case, one: Difference, details: Mapping[Entry, Detail]) -> dict
             }
         )
     return {
-        **_place(case, one.index),
+        **place,
         "body": None if tx is None else tx.raw.hex(),
         "contracts": sorted(contracts),
         "receipt_differs": _differing_fields([detail.receipt for detail in known]),
@@ -198,6 +202,12 @@ def _first(case: Case, one: Difference, details: Mapping[Entry, Detail]) -> dict
         else [_readable_key(key, tx) for key in keys[:OTHERS_MAX]],
         "results": results,
     }
+
+
+def _ran_by_itself(receipts: Sequence[Receipt]) -> list[str]:
+    """What a due call or an activation called: its receipt's result names it."""
+    names = [receipt.result for receipt in receipts if type(receipt.result) is list]
+    return sorted({".".join(name) for name in names if all(type(one) is str for one in name)})
 
 
 def _differing_fields(receipts: Sequence[Receipt]) -> list[str]:

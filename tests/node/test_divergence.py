@@ -301,6 +301,33 @@ async def test_a_report_without_a_differing_transaction_names_the_header_s_field
     assert sentence_of(problem) == "this node refuses what a quorum certified: TX_EXPIRED: too late"
 
 
+async def test_what_ran_by_itself_is_named_by_its_receipt() -> None:
+    one = OneChain()
+    outcome = await executed(one, 1)
+    alike = detail_of(outcome.receipts[0], outcome.write_sets[0])
+    details = [
+        detail_of(receipt(result=["alarm", "ring"], steps_used=steps), {}) for steps in (1, 2)
+    ]
+    own = listed(one, [(0, 0)])
+    lists = {
+        name: dataclasses.replace(
+            own,
+            receipts=(alike.entry[0], detail.entry[0]),
+            writes=(alike.entry[1], detail.entry[1]),
+            sender=name,
+        )
+        for name, detail in zip((b"a" * 32, b"b" * 32), details, strict=True)
+    }
+    case = Case("split", bytes(32), outcome.content, outcome.transactions, b"a" * 32, {})
+    by_entry = {detail.entry: detail for detail in details}
+    report = report_of(case, Findings(lists, differences(lists, 1), by_entry))
+    assert (report["first"]["calls"], report["first"]["contracts"]) == (["alarm.ring"], ["alarm"])
+    assert sentence_of(report) == (
+        "a due call or activation (alarm.ring) is the first that validators disagree on:"
+        " its receipts differ in steps_used"
+    )
+
+
 async def test_a_key_s_hashed_parts_are_shown_as_the_arguments_that_they_are() -> None:
     one = OneChain()
     outcome = await executed(one, 1)

@@ -8,6 +8,7 @@ differ are held out.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from consensus.params import Params
 from consensus.primitives.codec import encode
 from consensus.primitives.crypto import public_key, sha256
 from consensus.primitives.errors import LocalFault
+from consensus.primitives.keys import encode_key
 from consensus.transaction import Call, Transaction, TransactionBody
+from contracts.runtime.package import Package, package_of
 from contracts.runtime.registry import Registry, builtin_packages
 from node import exchange, frames
 from node.chain import Outcome
@@ -42,26 +45,35 @@ ODD = "odd"
 # --- other builds ------------------------------------------------------------------------------
 
 
-def other_build(node: Node, name: str) -> None:
-    """From now on this node's software stores every odd label with ``name`` behind it."""
-    registry = Registry.of(builtin_packages())
-    module = registry.get("identity")
-    assert module is not None
-    method = module.methods["add_key"]
-    run = method.function
+@functools.cache
+def built(packages: tuple[Package, ...], build: str, *methods: str) -> Registry:
+    """Contracts as another build runs them: named methods store any odd label with the build's
+    name behind it."""
+    registry = Registry.of(packages)
+    for name in methods:
+        contract, called = name.split(".")
+        module = registry.get(contract)
+        assert module is not None
+        method = module.methods[called]
 
-    def add_key(contract: Any, **args: Any) -> Any:
-        if args["label"].startswith(ODD):
-            args["label"] += name
-        return run(contract, **args)
+        def odd(contract: Any, *, run: Any = method.function, **args: Any) -> Any:
+            if args["label"].startswith(ODD):
+                args["label"] += build
+            return run(contract, **args)
 
-    method.function = add_key
-    node.chain.registry = registry
+        method.function = odd
+    return registry
+
+
+def other_build(node: Node, build: str, *methods: str) -> None:
+    """From now on this node's software is another build."""
+    packages = tuple(node.chain.registry.packages)
+    node.chain.registry = built(packages, build, *(methods or ("identity.add_key",)))
 
 
 def relabelling_build(node: Node) -> None:
     """From now on this node's software alters a key's label with each change of its roles."""
-    registry = Registry.of(builtin_packages())
+    registry = Registry.of(node.chain.registry.packages)
     module = registry.get("identity")
     assert module is not None
     for name in ("grant_role", "revoke_role"):
@@ -353,6 +365,102 @@ def test_submitters_at_a_node_that_looks_on_are_told_too() -> None:
         await world.until(lambda: held_out(world.node("f0"), odd))
 
     run_world(4, scenario, PARAMS, full=1)
+
+
+# --- what runs by itself -----------------------------------------------------------------------
+
+
+ALARM = """
+\"\"\"Calls that wait for their time.\"\"\"
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from contracts.sdk import Contract, Int, Map, Text, call, timed
+
+
+class Alarm(Contract):
+    \"\"\"Rings when it is time.\"\"\"
+
+    name = "alarm"
+    version = 1
+
+    rung = Map(str, key=("label",))
+
+    @call
+    def wake(self, time_ms: Annotated[int, Int(0, 2**62)], label: Annotated[str, Text(40)]) -> str:
+        \"\"\"Ring at a time.\"\"\"
+        return self.due(time_ms, "ring", label=label)
+
+    @timed
+    def ring(self, label: Annotated[str, Text(80)]) -> None:
+        \"\"\"It is time.\"\"\"
+        self.rung.put(label, "rung")
+        self.emit("Rang", label=label)
+"""
+
+
+def with_alarm(world: World) -> None:
+    """The world's chain has that contract too."""
+    packages = (*builtin_packages(), package_of([("contracts/alarm.py", ALARM)]))
+    world.document = dataclasses.replace(world.document, packages=packages)
+    world.start_all()
+
+
+async def wake(world: World, label: str, in_ms: int) -> None:
+    time_ms = world.machines["v0"].clock.wall_ms() + in_ms
+    await world.call("v0", "alarm", "wake", time_ms=time_ms, label=label)
+
+
+def test_a_due_call_with_another_outcome_stops_the_one_that_is_alone() -> None:
+    async def scenario(world: World) -> None:
+        with_alarm(world)
+        await world.reach(1, ALL)
+        await wake(world, ODD, 2_000)
+        other_build(world.node("v2"), "x", "alarm.ring")
+        with trio.fail_after(60):
+            await world.machines["v2"].stopped.wait()
+        (fault,) = leaves(world.machines["v2"].failure)
+        assert "DIVERGED" in str(fault) and "key alarm.rung" in str(fault)
+        (report,) = reports(world, "v2")
+        first = report["first"]
+        assert first["tx_id"] is None and first["contracts"] == ["alarm"]
+        assert "events" in first["receipt_differs"]
+        tx = labelled(world, 1, "plain")
+        await hand_in(world, [tx])
+        await everywhere(world, [tx])
+
+    run_world(20, scenario, PARAMS)
+
+
+def test_where_a_due_call_splits_the_vote_nothing_is_held_out_and_one_build_mends_it() -> None:
+    """It runs before the transactions: some depend on it, none is to blame."""
+
+    async def scenario(world: World) -> None:
+        with_alarm(world)
+        await world.reach(1, ALL)
+        await wake(world, ODD, 2_000)
+        for name in ("v1", "v2"):
+            other_build(world.node(name), "x", "alarm.ring")
+        await trio.sleep(3)
+        height = world.node("v0").chain.height
+        txs = [labelled(world, number, "plain") for number in range(4)]
+        await hand_in(world, txs)
+        await trio.sleep(30)
+        assert world.node("v0").chain.height == height
+        for name in ALL:
+            told = reports(world, name)
+            assert told and all(report["held_out"] == [] for report in told)
+            assert all(report["first"]["contracts"] == ["alarm"] for report in told)
+            assert not any(held_out(world.node(name), tx) for tx in txs)
+        for name in ("v1", "v2"):
+            await world.crash(name)
+            world.start(name)
+        await everywhere(world, txs)
+        assert "rung" in str(world.node("v0").chain.state.get(encode_key("alarm", "rung", (ODD,))))
+
+    run_world(21, scenario, PARAMS)
 
 
 # --- validators that lie -----------------------------------------------------------------------
