@@ -34,7 +34,7 @@ from contracts.runtime.session import (
 )
 from contracts.runtime.steps import QUERY_STEPS_MAX, TRANSACTION_BYTE, OutOfSteps
 from contracts.runtime.upgrade import Ran, attempt, changed_packages, migrate_into
-from contracts.sdk.errors import ContractError
+from contracts.sdk.errors import ContractError, refuse
 
 __all__ = ["BlockContext", "BlockExecutor", "StateReader", "bootstrap", "run_query"]
 
@@ -102,9 +102,7 @@ class BlockExecutor:
                 call.contract, call.method, call.args, overlay, DUE_STEPS_MAX, call.organisation
             )
             self._keep(ran, overlay)
-            self._usage.count(
-                call.organisation, steps=ran.steps_used, size=0, calls=1, transactions=0
-            )
+            self._usage.line(call.organisation).count(ran.steps_used, 0, 1, 0)
 
     def _activate(self, key: bytes, proposal: int) -> None:
         """Put a decision into force, all of it or nothing. Where it brings new code, that is loaded
@@ -192,50 +190,46 @@ class BlockExecutor:
     def execute(self, tx: Transaction) -> Receipt:
         """Run one transaction. Its ``result`` is the list of its calls' results."""
         body, session = tx.body, self._session
+        calls, size = body.calls, len(tx.body_raw)
         meter = session.meter
-        overlay = Overlay(self._overlay)
-        size = len(tx.body_raw)
-        index = len(self.write_sets)
-        organisation = ""
         meter.start(body.steps_max)
+        line = None
         try:
             caller = self._callers.get(body.sender) or self._look_up(body.sender)
             organisation = caller.organisation
-            exceeded = self._usage.exceeded(organisation, size, len(body.calls))
+            line = self._usage.line(organisation)
+            exceeded = line.exceeded(size, len(calls))
             if exceeded is not None:
-                raise ContractError("QUOTA_EXCEEDED", f"{organisation}: {exceeded}")
+                refuse("QUOTA_EXCEEDED", f"{organisation}: {exceeded}")
             meter.charge(TRANSACTION_BYTE * size)
+            overlay = Overlay(self._overlay)
+            index = len(self.write_sets)
             session.enter(overlay, body.sender, caller, tx.tx_id, index, organisation)
-            results = [session.run(call.contract, call.method, call.args) for call in body.calls]
+            results = [session.run(call.contract, call.method, call.args) for call in calls]
         except ContractError as error:
             code, detail = code_and_detail(error)
-            receipt = Receipt(tx.wire_id, code, detail, meter.used, (), None)
         except OutOfSteps:
-            detail = f"steps_max is {body.steps_max}"
-            receipt = Receipt(tx.wire_id, "OUT_OF_STEPS", detail, meter.used, (), None)
+            code, detail = "OUT_OF_STEPS", f"steps_max is {body.steps_max}"
         else:
-            self._overlay.absorb(overlay)
-            self.write_sets.append(overlay.changes)
-            if session.identity_written:
-                self._callers.clear()
-            receipt = Receipt.of_checked(
-                wire_id=tx.wire_id,
-                code=OK,
-                detail="",
-                steps_used=meter.used,
-                events=tuple(session.events),
-                result=results,
-            )
-        if receipt.code != OK:
+            code, detail = OK, ""
+        used = meter.used
+        if line is not None:
+            line.count(used, size, len(calls), 1)
+        if code != OK:
             self.write_sets.append({})
-        self._usage.count(
-            organisation,
-            steps=receipt.steps_used,
-            size=size,
-            calls=len(body.calls),
-            transactions=1,
+            return Receipt(tx.wire_id, code, detail, used, (), None)
+        self._overlay.absorb(overlay)
+        self.write_sets.append(overlay.changes)
+        if session.identity_written:
+            self._callers.clear()
+        return Receipt.of_checked(
+            wire_id=tx.wire_id,
+            code=OK,
+            detail="",
+            steps_used=used,
+            events=tuple(session.events),
+            result=results,
         )
-        return receipt
 
     def _look_up(self, sender: bytes) -> Caller:
         """Whose key it is. Refuses keys that may not sign (now).

@@ -128,7 +128,10 @@ class Session:
         if declared is None or declared.kind not in kinds:
             what = "no method" if declared is None else f"a {declared.kind}, not a {kinds[0]},"
             refuse("UNKNOWN_METHOD", f"{contract} has {what} {method}")
-        self.meter.charge(steps.CALL)
+        meter = self.meter
+        meter.left -= steps.CALL
+        if meter.left < 0:
+            meter.stop()
         frame = self._frame(module)
         was_read_only = self.read_only
         self.running = (*running, contract)
@@ -217,7 +220,7 @@ def check_conditions(declared: Method, frame: Frame, args: dict[str, Any]) -> No
     mark, ctx = declared.mark, frame.ctx
     if mark.contracts and (not ctx.callers or ctx.callers[-1] not in mark.contracts):
         refuse("NOT_AUTHORISED", f"only called by {' or '.join(mark.contracts)}")
-    if mark.roles:
+    if declared.role_set and declared.role_set.isdisjoint(ctx.roles):
         require_role(ctx, mark.roles)
     for name, value in mark.attributes:
         if ctx.attributes.get(name) != value:
@@ -247,17 +250,23 @@ class Frame:
         self.bound: dict[str, Any] = module.layout.bind(module.name, self)
 
     def read(self, key: bytes) -> Any:
+        meter = self._meter
         raw = self._session.overlay.get(key)
         if raw is None:
-            self._meter.charge(steps.READ)
+            meter.charge(steps.READ)
             return None
-        self._meter.charge(steps.READ + steps.READ_BYTE * len(raw))
+        meter.left -= steps.READ + steps.READ_BYTE * len(raw)
+        if meter.left < 0:
+            meter.stop()
         # Own bytes, encoded below and guarded by the state root: no second check.
         return msgpack.unpackb(raw)
 
     def write(self, key: bytes, value: Any) -> None:
         self._check_writing()
-        self._meter.charge(steps.WRITE + steps.WRITE_BYTE * len(key))
+        meter = self._meter
+        meter.left -= steps.WRITE + steps.WRITE_BYTE * len(key)
+        if meter.left < 0:
+            meter.stop()
         self._value_size = 0
         walk = row if type(value) is tuple else normal
         self._session.overlay.changes[key] = encode_normal(walk(value, self._take_value))

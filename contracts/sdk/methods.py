@@ -27,6 +27,7 @@ class Method:
         self.name = function.__name__
         self.mark: Mark = getattr(function, MARK)
         self.kind = self.mark.kind
+        self.role_set = frozenset(self.mark.roles)
         self.has_conditions = self.mark != Mark(self.kind)
         hints = typing.get_type_hints(function, include_extras=True)
         self.fields: dict[str, Field] = {}

@@ -12,8 +12,6 @@ VALUE_DEPTH_MAX: Final = 16
 VALUE_ITEMS_MAX: Final = 1024
 PLAIN_SIZE_MAX: Final = 1 << 20
 
-_STRINGS: Final = frozenset((str,))
-
 
 def normal(value: Any, take: Callable[[int], None], depth: int = VALUE_DEPTH_MAX) -> Any:
     """A copy as None, bool, int, str, bytes, lists, and dicts whose text keys stand in order.
@@ -26,34 +24,54 @@ def normal(value: Any, take: Callable[[int], None], depth: int = VALUE_DEPTH_MAX
     """
     kind = type(value)
     if kind is dict:
-        if len(value) > VALUE_ITEMS_MAX:
-            refuse("VALUE_TOO_LARGE", f"{len(value)} items, more than {VALUE_ITEMS_MAX}")
-        if not _STRINGS.issuperset(map(type, value)):
-            refuse("VALUE_NOT_CANONICAL", "map keys must be text")
-        keys = sorted(value)
-        take(sum(map(len, keys)) + len(keys))
-        if not all(map(str.isascii, keys)):
-            take(sum(map(text_size, keys)))
-        return dict(zip(keys, row([value[key] for key in keys], take, depth)))  # noqa: B905
+        return _sorted_map(value, take, depth)
     if kind is list or kind is tuple:
         return row(value, take, depth)
     names = getattr(kind, "__hansa_names__", None)
     if names is not None:
-        return normal({name: getattr(value, name) for name in names}, take, depth)
-    if value is None:
-        take(1)
-        return None
+        return _sorted_map({name: getattr(value, name) for name in names}, take, depth)
     return row((value,), take, 1)[0]
+
+
+# The two loops below are where contracts' values go through, so each stands in line.
+
+
+def _sorted_map(value: dict[str, Any], take: Callable[[int], None], depth: int) -> dict[str, Any]:
+    _check_size(value, depth)
+    try:
+        keys = sorted(value)
+    except TypeError:
+        keys = list(value)  # not of one type: one of them is no text
+    made = {}
+    size = 1
+    for key in keys:
+        if type(key) is not str:
+            refuse("VALUE_NOT_CANONICAL", "map keys must be text")
+        size += 1 + len(key) if key.isascii() else text_size(key)
+        item = value[key]
+        kind = type(item)
+        if kind is str:
+            size += 1 + len(item) if item.isascii() else text_size(item)
+        elif kind is int:
+            if not INT_MIN <= item <= INT_MAX:
+                refuse("VALUE_NOT_CANONICAL", "a whole number beyond 64 bits")
+            size += 9
+        elif item is None or kind is bool:
+            size += 1
+        elif kind is bytes:
+            size += 1 + len(item)
+        else:
+            item = _inner(item, take, depth)
+        made[key] = item
+    take(size)
+    return made
 
 
 def row(
     items: Sequence[Any], take: Callable[[int], None], depth: int = VALUE_DEPTH_MAX
 ) -> list[Any]:
     """:func:`normal` of a list or tuple."""
-    if depth == 0:
-        refuse("VALUE_TOO_LARGE", f"nested deeper than {VALUE_DEPTH_MAX} levels")
-    if len(items) > VALUE_ITEMS_MAX:
-        refuse("VALUE_TOO_LARGE", f"{len(items)} items, more than {VALUE_ITEMS_MAX}")
+    _check_size(items, depth)
     made = []
     size = 1
     for item in items:
@@ -68,14 +86,26 @@ def row(
             size += 1
         elif kind is bytes:
             size += 1 + len(item)
-        elif kind in _CONTAINERS or hasattr(kind, "__hansa_names__"):
-            made.append(normal(item, take, depth - 1))
-            continue
         else:
-            refuse("VALUE_NOT_CANONICAL", f"a {kind.__name__} has no canonical form")
+            made.append(_inner(item, take, depth))
+            continue
         made.append(item)
     take(size)
     return made
+
+
+def _check_size(value: Any, depth: int) -> None:
+    if depth == 0:
+        refuse("VALUE_TOO_LARGE", f"nested deeper than {VALUE_DEPTH_MAX} levels")
+    if len(value) > VALUE_ITEMS_MAX:
+        refuse("VALUE_TOO_LARGE", f"{len(value)} items, more than {VALUE_ITEMS_MAX}")
+
+
+def _inner(item: Any, take: Callable[[int], None], depth: int) -> Any:
+    kind = type(item)
+    if kind not in _CONTAINERS and not hasattr(kind, "__hansa_names__"):
+        refuse("VALUE_NOT_CANONICAL", f"a {kind.__name__} has no canonical form")
+    return normal(item, take, depth - 1)
 
 
 _CONTAINERS: Final = frozenset((dict, list, tuple))
