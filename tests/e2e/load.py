@@ -84,7 +84,9 @@ def check(net: Devnet, load: Load) -> str:
             assert outcome.status == "committed" and outcome.code == "OK", outcome
         elif kind != "short-lived":
             assert outcome.status != "committed", (kind, outcome)
-    lines = [f"{len(load.submitted)} transactions over {net.level()} blocks on 5 nodes:"]
+    lines = [
+        f"{len(load.submitted)} transactions over {net.level()} blocks on {len(net.nodes)} nodes:"
+    ]
     for (kind, status, code), count in sorted(counts.items()):
         lines.append(f"  {count:5} {kind:15} {status:10} {code}")
     return "\n".join(lines)

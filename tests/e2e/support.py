@@ -49,6 +49,8 @@ class Devnet:
     organisations: tuple[Organisation, ...]
     seeds: dict[str, bytes]
     chain_id: bytes
+    steps_max: int = 5_000_000
+    """Of a single call: a contract's source is checked while it is proposed."""
 
     @property
     def nodes(self) -> list[NodeSpec]:
@@ -115,20 +117,21 @@ class Devnet:
         )
         return body.signed(seed)
 
-    def call(self, organisation: str, contract: str, method: str, **args: Any) -> Any:
+    def call(self, organisation: str, contract: str, method: str, /, **args: Any) -> Any:
         """One call in an organisation's name; its result, once it is committed."""
-        tx = make_transaction(self.seeds[organisation], self.chain_id, [(contract, method, args)])
+        seed, calls = self.seeds[organisation], [(contract, method, args)]
+        tx = make_transaction(seed, self.chain_id, calls, steps_max=self.steps_max)
         with Client(self.network.urls()) as client:
             (outcome,) = client.submit_and_wait([tx], timeout_s=PATIENCE_S)
             outcome.require()
             return data_from_json(client.tx_status(tx.tx_id)["result"])[0]
 
-    def ask(self, node: NodeSpec, contract: str, method: str, **args: Any) -> Any:
+    def ask(self, node: NodeSpec, contract: str, method: str, /, **args: Any) -> Any:
         """A query at one node."""
         with Client(node.url) as client:
             return client.query(contract, method, args).value
 
-    def decide(self, what: str, **args: Any) -> int:
+    def decide(self, what: str, /, **args: Any) -> int:
         """Propose, and vote for all validators' organisations until it is decided; returns the
         height from which on it counts."""
         voters = self.ask(self.nodes[0], "governance", "validator_list")

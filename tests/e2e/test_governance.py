@@ -91,6 +91,7 @@ def test_a_validator_is_added_and_removed_by_vote_under_load(
     net.advance(first, 5)
     assert "node6" in sealed_by(net, first, net.height(first))
     net.start(second)
+    net.network.wait_ready([second])
     removed = net.decide("validator_remove", name="node1")
     until(lambda: net.status(first)["role"] == "full", "node1 votes no more")
     net.advance(second, 5)
