@@ -5,12 +5,13 @@ HANSA := .venv/bin/hansa
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
 PYTEST_ARGS ?=
+CONFORMANCE_ARGS ?=
 
 # Compiled modules are kept: a network's nodes start several times faster with them.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test lint format check bench bench-quick lock clean
+.PHONY: help setup demo demo-once test conformance lint format check bench bench-quick lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,9 @@ demo-once: $(RUN)  ## The same, and stop the network again
 
 test: $(DEV)  ## Run the tests; with real nodes too, so it takes minutes
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
+
+conformance: $(RUN)  ## Execute every contract under several hash seeds and Pythons, compare with golden receipts
+	@$(PYTHON_VENV) -m scripts.conformance $(CONFORMANCE_ARGS)
 
 lint: $(DEV)  ## Style, formatting, types, import directions
 	@.venv/bin/ruff check .
