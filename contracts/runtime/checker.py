@@ -10,20 +10,17 @@ import re
 from typing import Any, Final
 
 from contracts.runtime import names
-from contracts.runtime.declarations import (
-    ALIAS,
+from contracts.runtime.constants import (
     CLASS,
     CONSTANT,
     LOCAL_FUNCTION,
-    ClassInfo,
-    Declarations,
-    FunctionInfo,
     NotConstant,
-    Program,
     evaluate,
 )
+from contracts.runtime.declarations import ClassInfo, Declarations, FunctionInfo, Program
+from contracts.runtime.hints import Hints
 from contracts.runtime.package import Package
-from contracts.runtime.source import Finding, Findings
+from contracts.runtime.source import is_text
 
 FRAMES_MAX: Final = 32  # of one contract, one in another
 KEY_FRAMES: Final = 5  # those of sorted's guard, and the key's own
@@ -94,6 +91,8 @@ class BodyChecker:
         self.locals: set[str] = set()
         self.depth = 0  # comprehensions and lambdas around
         self.in_contract = self.owner is not None and self.owner.is_contract
+        self.hints = Hints(program.findings)
+        self.iterables = 0  # expressions around that a comprehension goes through
 
     def run(self) -> None:
         self.findings.file = self.info.file.path
@@ -101,13 +100,12 @@ class BodyChecker:
         if getattr(node, "type_params", None):
             self.refuse(node, "syntax", "no type parameters")
         self._parameters(node.args)
+        for parameter in [*node.args.args, *node.args.kwonlyargs]:
+            self.hints.type(self.scope, parameter.annotation)
+        self.hints.type(self.scope, node.returns)
         for inner in ast.walk(node):
             self._collect(inner)
-        body = node.body
-        if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-            if type(body[0].value.value) is str:
-                body = body[1:]
-        self.statements(body)
+        self.statements(node.body[1:] if is_text(node.body[0]) else node.body)
 
     def refuse(self, node: ast.AST, rule: str, reason: str, hint: str = "") -> None:
         self.findings.add(node, rule, reason, hint)
@@ -179,7 +177,8 @@ class BodyChecker:
                     self.refuse(target, "target", "one thing at a time")
                 else:
                     self.target(target)
-            case ast.AnnAssign(target=target, value=value):
+            case ast.AnnAssign(target=target, annotation=annotation, value=value):
+                self.hints.type(self.scope, annotation)
                 self.maybe(value)
                 self.target(target)
             case ast.For(target=target, iter=iterated, body=body, orelse=orelse):
@@ -265,7 +264,7 @@ class BodyChecker:
                 )
         else:
             self.expression(node.value)
-            if name not in self.program.record_data | names.SDK_DATA:
+            if name not in self.program.record_data and name not in names.SDK_SETTABLE:
                 self.refuse(node, "unknown-attribute", f"no record has a field {name}")
 
     # --- expressions ------------------------------------------------------------------------
@@ -289,6 +288,8 @@ class BodyChecker:
                 for value in values:
                     self.expression(value)
             case ast.NamedExpr(value=value):
+                if self.iterables:
+                    self.refuse(node, "language", "no := in what a comprehension goes through")
                 self.expression(value)
             case ast.BinOp(left=left, op=op, right=right):
                 self._operator(node, op)
@@ -356,7 +357,9 @@ class BodyChecker:
             if name not in known:
                 hint = "methods are only called" if name in program.contract_methods else ""
                 self.refuse(node, "unknown-attribute", f"self has no {name} to read", hint)
-            elif any(name in at.properties for at in program.classes):
+            elif name in (
+                program.contract_properties if self.in_contract else program.record_properties
+            ):
                 self.info.calls.add(("contract" if self.in_contract else "record", name))
         else:
             self.expression(node.value)
@@ -374,13 +377,21 @@ class BodyChecker:
 
     def _compare(self, node: ast.Compare) -> None:
         self.expression(node.left)
+        plain = [isinstance(middle, ast.Name | ast.Constant) for middle in node.comparators[:-1]]
+        if self.iterables and not all(plain):
+            self.refuse(
+                node,
+                "comparison",
+                "no such chain in what a comprehension goes through",
+                "compute it before",
+            )
         for op, right in zip(node.ops, node.comparators, strict=True):
             self.expression(right)
             if not isinstance(op, _COMPARISONS):
                 self.unknown(op)
             elif isinstance(op, ast.Is | ast.IsNot):
-                constant = isinstance(right, ast.Constant)
-                if not constant or right.value not in (None, True, False):  # type: ignore[attr-defined]
+                value = right.value if isinstance(right, ast.Constant) else ""
+                if value is not None and type(value) is not bool:
                     self.refuse(right, "is", "is stands only before None, True, False", "use ==")
 
     def _dict(self, node: ast.Dict, keys: list[ast.expr | None], values: list[ast.expr]) -> None:
@@ -403,7 +414,9 @@ class BodyChecker:
         for generator in node.generators:
             if generator.is_async:
                 self.refuse(node, "language", "async is not for contracts")
+            self.iterables += 1
             self.expression(generator.iter)
+            self.iterables -= 1
             self.name_target(generator.target)
             for condition in generator.ifs:
                 self.expression(condition)
@@ -500,9 +513,8 @@ class BodyChecker:
         second = node.args[1]
         for kind in second.elts if isinstance(second, ast.Tuple) else [second]:
             entity = self.scope.get(kind.id) if isinstance(kind, ast.Name) else None
-            if entity is None and isinstance(kind, ast.Name) and kind.id in names.BUILTIN_TYPES:
-                if kind.id not in self.locals:
-                    continue
+            if isinstance(kind, ast.Name) and kind.id in names.BUILTIN_TYPES - self.locals:
+                continue
             if entity is None or entity.kind not in (CLASS, names.VALUE):
                 self.refuse(kind, "isinstance", "a class, or a tuple of classes")
 
@@ -536,9 +548,7 @@ class BodyChecker:
     def declared_kind(self, node: ast.expr) -> str | None:
         """Map, Index or Counter where an expression is ``self.<declared>``, else None."""
         if isinstance(node, ast.Attribute) and self.in_contract and self._is_self(node.value):
-            for at in self.program.classes:
-                if at.is_contract and node.attr in at.declared:
-                    return at.declared[node.attr]
+            return self.program.declared.get(node.attr)
         return None
 
 
@@ -551,6 +561,8 @@ def _check_contract(program: Program) -> None:
         return
     if not _NAME.fullmatch(package.name) or names.forbidden(package.name):
         findings.add(contract.node, "package", "a contract's name is lower-case letters and _")
+    if package.name in names.RESERVED_CONTRACTS:
+        findings.add(contract.node, "package", f"no contract is called {package.name}")
     for name, wanted in (("name", package.name), ("version", package.version)):
         found: Any = 1 if name == "version" else None
         for at in contract.line():
@@ -616,6 +628,3 @@ def understand(package: Package) -> Program:
         _check_contract(program)
         _check_chains(program)
     return program
-
-
-__all__ = ["ALIAS", "BodyChecker", "Finding", "Findings", "understand"]

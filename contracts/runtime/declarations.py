@@ -1,7 +1,6 @@
 """What a package declares: the names of its files, its classes and their attributes, its constants.
 
-The first pass over the syntax trees. Constants are computed here, by a small evaluator with bounds,
-so that no top-level code of a contract runs for them.
+The first pass over the syntax trees.
 """
 
 from __future__ import annotations
@@ -9,32 +8,29 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from contracts.runtime import names
+from contracts.runtime.constants import (
+    ALIAS,
+    CLASS,
+    CONSTANT,
+    LOCAL_FUNCTION,
+    Constant,
+    Entity,
+    NotConstant,
+    measured,
+)
+from contracts.runtime.hints import Hints
 from contracts.runtime.package import Package
-from contracts.runtime.source import INT_BITS_MAX, Findings, parse
+from contracts.runtime.source import Findings, is_text, parse
 
-CONSTANT_SIZE_MAX: Final = 5_000  # characters, bytes and items of one constant, nested ones too
 CONSTANTS_SIZE_MAX: Final = 100_000  # of all of a package
-CONSTANT_DEPTH_MAX: Final = 8
 CLASSES_MAX: Final = 200
 MEMBERS_MAX: Final = 200  # of one class
 BASES_MAX: Final = 8  # classes that derive from each other
-_SCALARS: Final = frozenset((bool, bytes, int, str, type(None)))
 
-CONSTANT, ALIAS, CLASS, LOCAL_FUNCTION = "constant", "type alias", "class", "package function"
 MARKS: Final = frozenset(("call", "query", "genesis", "migrate", "timed"))
-
-
-@dataclass
-class Entity:
-    """What a name of a file stands for. ``kind`` is one of ``names``'s or of those above."""
-
-    kind: str
-    name: str
-    value: Any = None  # a constant's Constant
-    info: Any = None  # ClassInfo or FunctionInfo
 
 
 @dataclass
@@ -110,6 +106,8 @@ class Program:
     record_methods: set[str] = field(default_factory=set)
     record_properties: set[str] = field(default_factory=set)
     contract_data: set[str] = field(default_factory=set)
+    contract_properties: set[str] = field(default_factory=set)
+    declared: dict[str, str] = field(default_factory=dict)  # maps, indexes, counters and their kind
     contract_methods: set[str] = field(default_factory=set)
 
     @property
@@ -119,146 +117,13 @@ class Program:
         return own[-1] if own else None
 
 
-class NotConstant(Exception):
-    """An expression that is no constant, or too big a one."""
-
-    def __init__(self, node: ast.AST, reason: str) -> None:
-        super().__init__(reason)
-        self.node = node
-        self.reason = reason
-
-
-class Constant(NamedTuple):
-    """A constant's value, its size with all that is in it, and how deep tuples nest in it."""
-
-    value: Any
-    size: int
-    depth: int
-
-
-def evaluate(node: ast.AST, scope: dict[str, Entity]) -> Any:
-    """The value of a constant expression over a file's constants. Raises NotConstant."""
-    return measured(node, scope).value
-
-
-def measured(node: ast.AST, scope: dict[str, Entity]) -> Constant:
-    """As :func:`evaluate`, with the size. Parts that constants share count wherever they stand."""
-    if isinstance(node, ast.Name):
-        found = scope.get(node.id)
-        if found is not None and found.kind == CONSTANT:
-            constant: Constant = found.value
-            return constant
-        raise NotConstant(node, f"{node.id} is no constant known here")
-    if isinstance(node, ast.Tuple):
-        return _tuple(node, scope)
-    value = _scalar(node, scope)
-    if isinstance(value, Constant):
-        constant = value
-    else:
-        constant = _sized(value)
-    if type(constant.value) is int and constant.value.bit_length() > INT_BITS_MAX:
-        raise NotConstant(node, f"a whole number has at most {INT_BITS_MAX} bits")
-    return _bounded(node, constant)
-
-
-def _sized(value: Any) -> Constant:
-    return Constant(value, len(value) if type(value) in (str, bytes) else 1, 0)
-
-
-def _bounded(node: ast.AST, constant: Constant) -> Constant:
-    if constant.size > CONSTANT_SIZE_MAX or constant.depth > CONSTANT_DEPTH_MAX:
-        raise NotConstant(
-            node,
-            f"a constant has at most {CONSTANT_SIZE_MAX} characters and items, "
-            f"tuples {CONSTANT_DEPTH_MAX} deep",
-        )
-    return constant
-
-
-def _tuple(node: ast.Tuple, scope: dict[str, Entity]) -> Constant:
-    items: list[Any] = []
-    size, depth = 1, 0
-    for item in node.elts:
-        starred = isinstance(item, ast.Starred)
-        part = measured(item.value if isinstance(item, ast.Starred) else item, scope)
-        if starred and type(part.value) is not tuple:
-            raise NotConstant(item, "only a tuple can be spread")
-        items.extend(part.value) if starred else items.append(part.value)
-        size += part.size
-        depth = max(depth, part.depth - starred)
-        if size > CONSTANT_SIZE_MAX:
-            break
-    return _bounded(node, Constant(tuple(items), size, depth + 1))
-
-
-def _scalar(node: ast.AST, scope: dict[str, Entity]) -> Any:
-    """A literal or the outcome of an operator; sums of tuples come measured."""
-    if isinstance(node, ast.Constant):
-        if type(node.value) in _SCALARS:
-            return node.value
-    elif isinstance(node, ast.UnaryOp):
-        value = evaluate(node.operand, scope)
-        if isinstance(node.op, ast.Not):
-            return not value
-        if isinstance(node.op, ast.USub) and type(value) in (int, bool):
-            return -value
-    elif isinstance(node, ast.BinOp):
-        left, right = measured(node.left, scope), measured(node.right, scope)
-        value = _combined(node.op, left.value, right.value)
-        if type(value) is tuple:
-            return Constant(value, left.size + right.size, max(left.depth, right.depth))
-        if value is not None:
-            return value
-    elif (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "len"
-        and "len" not in scope
-        and len(node.args) == 1
-        and not node.keywords
-    ):
-        value = evaluate(node.args[0], scope)
-        if type(value) in (str, bytes, tuple):
-            return len(value)
-    raise NotConstant(
-        node, "a constant is made of whole numbers, texts, bytes, True, False, None and tuples"
-    )
-
-
-def _combined(op: ast.operator, left: Any, right: Any) -> Any:
-    """The result of an operator on constants that can't grow out of hand, or None."""
-    if type(left) is int and type(right) is int:
-        if isinstance(op, ast.Add):
-            return left + right
-        if isinstance(op, ast.Sub):
-            return left - right
-        if isinstance(op, ast.Mult):
-            return left * right
-        if isinstance(op, ast.BitOr):
-            return left | right
-        if isinstance(op, ast.BitAnd):
-            return left & right
-        if isinstance(op, ast.FloorDiv | ast.Mod) and right:
-            return left // right if isinstance(op, ast.FloorDiv) else left % right
-        if isinstance(op, ast.Pow | ast.LShift | ast.RShift) and 0 <= right <= INT_BITS_MAX:
-            if isinstance(op, ast.Pow):
-                return left**right
-            return left << right if isinstance(op, ast.LShift) else left >> right
-    elif type(left) is type(right) and type(left) in (str, bytes, tuple):
-        if isinstance(op, ast.Add):
-            return left + right
-    elif isinstance(op, ast.Mult) and type(left) in (str, bytes) and type(right) is int:
-        if len(left) * right <= CONSTANT_SIZE_MAX:
-            return left * right
-    return None
-
-
 class Declarations:
     """Reads the top level of every file into a :class:`Program`."""
 
     def __init__(self, package: Package) -> None:
         self.findings = Findings()
         self.program = Program(package, self.findings)
+        self.hints = Hints(self.findings)
         self.exports: dict[str, FileInfo] = {}
         self.constants_size = 0
 
@@ -283,6 +148,8 @@ class Declarations:
             if at.is_contract:
                 program.contract_data |= data
                 program.contract_methods.update(methods)
+                program.contract_properties.update(at.properties)
+                program.declared.update(at.declared)
             else:
                 program.record_data |= data
                 program.record_methods.update(methods)
@@ -303,9 +170,8 @@ class Declarations:
     # --- top level --------------------------------------------------------------------------
 
     def _statement(self, file: FileInfo, node: ast.stmt, index: int) -> None:
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and index == 0:
-            if type(node.value.value) is str:
-                return
+        if index == 0 and is_text(node):
+            return
         if isinstance(node, ast.ImportFrom):
             self._import(file, node)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -335,7 +201,7 @@ class Declarations:
         name = entity.name
         if names.forbidden(name):
             self.findings.add(node, "name", f"the name {name} is not for contracts")
-        elif name in names.BUILTINS or name in names.SDK and entity.kind != names.SDK[name]:
+        elif name in names.BUILTINS or (name in names.SDK and entity.kind != names.SDK[name]):
             self.findings.add(node, "shadows", f"{name} is a name of the language or the SDK")
         elif name in file.scope:
             self.findings.add(node, "twice", f"{name} is declared twice")
@@ -366,7 +232,7 @@ class Declarations:
                     alias,
                     "import",
                     f"no {name} in {module or 'nothing'} for contracts",
-                    "contracts.sdk, Annotated/Any/Final of typing, and earlier files of the package",
+                    "contracts.sdk, Annotated, Any, Final of typing, earlier files of the package",
                 )
 
     def _constant(self, file: FileInfo, node: ast.Assign | ast.AnnAssign) -> None:
@@ -376,9 +242,9 @@ class Declarations:
             return
         name = targets[0].id
         if isinstance(node, ast.AnnAssign):
-            self.check_type(file, node.annotation)
+            self.hints.type(file.scope, node.annotation)
         if self._is_alias(file, node.value):
-            self.check_type(file, node.value)
+            self.hints.type(file.scope, node.value)
             self.declare(file, node, Entity(ALIAS, name))
             return
         try:
@@ -402,81 +268,6 @@ class Declarations:
         if entity is None:
             return at.id in names.BUILTIN_TYPES and isinstance(node, ast.Subscript | ast.BinOp)
         return entity.kind in ("typing", ALIAS, CLASS, names.TYPE, names.VALUE)
-
-    # --- types ------------------------------------------------------------------------------
-
-    def check_type(self, file: FileInfo, node: ast.expr | None) -> None:
-        """A type expression: names, subscripts, |, None, and field types with constants."""
-        if node is None:
-            return
-        if isinstance(node, ast.Name):
-            entity = file.scope.get(node.id)
-            kind = entity.kind if entity is not None else ""
-            if kind in ("typing", ALIAS, CLASS, names.TYPE, names.VALUE, names.BASE, names.ERROR):
-                return
-            if entity is None and node.id in names.BUILTIN_TYPES:
-                return
-            known = "declared further down, or not at all" if entity is None else f"a {kind}"
-            self.findings.add(node, "type", f"{node.id} is no type here: it is {known}")
-        elif isinstance(node, ast.Constant):
-            if node.value is not None and node.value is not ...:
-                hint = "put the class above, without quotes" if type(node.value) is str else ""
-                self.findings.add(node, "type", "a constant is no type", hint)
-        elif isinstance(node, ast.Subscript):
-            self._subscripted(file, node)
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-            self.check_type(file, node.left)
-            self.check_type(file, node.right)
-        else:
-            self.findings.add(node, "type", "a type is made of names, [...], | and None")
-
-    def _subscripted(self, file: FileInfo, node: ast.Subscript) -> None:
-        base = node.value
-        if not isinstance(base, ast.Name) or not (
-            base.id in ("list", "dict", "tuple", "Annotated", "Final")
-        ):
-            self.findings.add(node, "type", "[...] stands behind list, dict, tuple or Annotated")
-            return
-        self.check_type(file, base)
-        items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if base.id == "Annotated":
-            for item in items[1:]:
-                self.check_field(file, item)
-            items = items[:1]
-        for item in items:
-            self.check_type(file, item)
-
-    def check_field(self, file: FileInfo, node: ast.expr) -> None:
-        """A field type with its arguments: ``Text(20)``, ``Party(Text(200))``, ``Size(len(X))``."""
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            entity = file.scope.get(node.func.id)
-            if entity is not None and entity.kind == names.FIELD:
-                for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
-                    if isinstance(argument, ast.Call) and self._names_field(file, argument.func):
-                        self.check_field(file, argument)
-                    elif entity.name in ("Party", "Personal"):
-                        self.check_type(file, argument)
-                    else:
-                        self.check_constant(file, argument, spread=True)
-                for keyword in node.keywords:
-                    if keyword.arg is None:
-                        self.findings.add(keyword, "spread", "no ** here")
-                return
-        self.findings.add(node, "type", "behind a type stand field types: Text(20), Size(100), ...")
-
-    def _names_field(self, file: FileInfo, node: ast.expr) -> bool:
-        entity = file.scope.get(node.id) if isinstance(node, ast.Name) else None
-        return entity is not None and entity.kind == names.FIELD
-
-    def check_constant(self, file: FileInfo, node: ast.expr, *, spread: bool = False) -> Any:
-        """The value of what must be a constant; a finding and None where it is none."""
-        if spread and isinstance(node, ast.Starred):
-            node = node.value
-        try:
-            return evaluate(node, file.scope)
-        except NotConstant as error:
-            self.findings.add(error.node, "constant", error.reason)
-            return None
 
     # --- classes ----------------------------------------------------------------------------
 
@@ -510,11 +301,8 @@ class Declarations:
         self.declare(file, node, Entity(CLASS, node.name, info=info))
 
     def _member(self, info: ClassInfo, node: ast.stmt, index: int) -> None:
-        if isinstance(node, ast.Pass):
+        if isinstance(node, ast.Pass) or (index == 0 and is_text(node)):
             return
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and index == 0:
-            if type(node.value.value) is str:
-                return
         if isinstance(node, ast.FunctionDef):
             self._method(info, node)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -535,12 +323,12 @@ class Declarations:
 
     def _attributes(self, info: ClassInfo) -> None:
         """What a contract's methods put on ``self``, for the length of one call."""
-        known = info.data() | names.CONTRACT_DATA
+        known = info.data() | names.CONTRACT_DATA | names.CONTRACT_METHODS
         for node in ast.walk(info.node):
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                if isinstance(node.value, ast.Name) and node.value.id == "self":
-                    if node.attr not in known and not names.forbidden(node.attr):
-                        info.attributes.add(node.attr)
+            match node:
+                case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()):
+                    if name not in known and not names.forbidden(name):
+                        info.attributes.add(name)
 
     def _free(self, info: ClassInfo, node: ast.AST, name: str) -> bool:
         """Whether a member may have this name; a finding where not."""
@@ -557,12 +345,10 @@ class Declarations:
             self.findings.add(node, "shadows", f"{name} is the SDK's")
         elif any(
             name in at.fields
-            or name in at.constants
-            and at is info
+            or (name in at.constants and at is info)
             or name in at.declared
             or name in at.properties
-            or name in at.methods
-            and at is info
+            or (name in at.methods and at is info)
             for at in info.line()
         ):
             self.findings.add(node, "twice", f"{name} is declared twice")
@@ -572,8 +358,8 @@ class Declarations:
 
     def _field(self, info: ClassInfo, node: ast.AnnAssign, name: str) -> None:
         if info.is_contract or _is_final(node.annotation):
-            value = None if node.value is None else self.check_constant(info.file, node.value)
-            self.check_type(info.file, node.annotation)
+            value = None if node.value is None else self.hints.constant(info.file.scope, node.value)
+            self.hints.type(info.file.scope, node.annotation)
             if not _is_final(node.annotation):
                 self.findings.add(
                     node, "class-body", "a contract has maps and constants, no fields"
@@ -581,9 +367,9 @@ class Declarations:
             elif self._free(info, node, name):
                 info.constants[name] = value
             return
-        self.check_type(info.file, node.annotation)
+        self.hints.type(info.file.scope, node.annotation)
         if node.value is not None:
-            self.check_constant(info.file, node.value)
+            self.hints.constant(info.file.scope, node.value)
         if self._free(info, node, name):
             info.fields.add(name)
 
@@ -598,7 +384,7 @@ class Declarations:
                 if self._free(info, node, name):
                     info.declared[name] = entity.name
                 return
-        found = self.check_constant(info.file, value)
+        found = self.hints.constant(info.file.scope, value)
         if self._free(info, node, name):
             info.constants[name] = found
 
@@ -607,12 +393,12 @@ class Declarations:
         arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
         for index, argument in enumerate(arguments):
             if index == 0 and kind == "Map":
-                self.check_type(info.file, argument)
+                self.hints.type(info.file.scope, argument)
             elif index == 0 and kind == "Index" and isinstance(argument, ast.Name):
                 if argument.id not in info.declared:
                     self.findings.add(argument, "unknown-name", f"no map {argument.id} above")
             else:
-                self.check_constant(info.file, argument)
+                self.hints.constant(info.file.scope, argument)
         for keyword in call.keywords:
             if keyword.arg is None:
                 self.findings.add(keyword, "spread", "no ** here")
@@ -630,8 +416,8 @@ class Declarations:
             self.findings.add(node, "self", "a method's first parameter is self")
         if mark in MARKS:
             for argument in [*arguments[1:], *node.args.kwonlyargs]:
-                self.check_type(info.file, argument.annotation)
-            self.check_type(info.file, node.returns)
+                self.hints.type(info.file.scope, argument.annotation)
+            self.hints.type(info.file.scope, node.returns)
         if self._free(info, node, node.name):
             (info.properties if mark == "property" else info.methods)[node.name] = found
 
@@ -649,7 +435,7 @@ class Declarations:
                         if keyword.arg is None:
                             self.findings.add(keyword, "spread", "no ** here")
                         else:
-                            self.check_constant(info.file, keyword.value)
+                            self.hints.constant(info.file.scope, keyword.value)
                 return entity.name
         self.findings.add(
             node, "decorator", "no such decorator", "call, query, genesis, migrate, timed, property"

@@ -95,6 +95,8 @@ def _basics(meter: Meter) -> Names:
             if kind is not range and kind is not str and kind is not bytes:
                 raise TypeError("nothing to go through")
             room(len(value))
+            # New objects, but for a byte's: they take memory.
+            meter.charge(len(value) * (ENTRY if kind is str else 0 if kind is bytes else 2))
             return list(value)
         found = []
         for item in value:  # a scan: each entry is charged where it is read
@@ -303,10 +305,7 @@ def _comparisons(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
         if kind is list or kind is tuple:
             if len(a) != len(b):
                 return False
-            for index in range(len(a)):
-                if not deep_eq(a[index], b[index], depth - 1):
-                    return False
-            return True
+            return all(deep_eq(a[index], b[index], depth - 1) for index in range(len(a)))
         if kind is dict:
             if len(a) != len(b):
                 return False
@@ -320,10 +319,7 @@ def _comparisons(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
         fields = fields_of(kind)
         if fields is None:
             raise TypeError("not comparable")
-        for name in fields:
-            if not deep_eq(getattr(a, name), getattr(b, name), depth - 1):
-                return False
-        return True
+        return all(deep_eq(getattr(a, name), getattr(b, name), depth - 1) for name in fields)
 
     def ne(a: Any, b: Any) -> bool:
         return not eq(a, b)
@@ -390,7 +386,7 @@ def _comparisons(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
             if not isinstance(value, int):
                 raise TypeError("in a range stands a whole number")
             return value in container
-        if kind in _DATA:
+        if kind in _DATA or not hasattr(kind, "__contains__"):
             raise TypeError("in nothing")
         return bool(value in container)  # a map of the contract: it checks its keys
 
@@ -494,11 +490,9 @@ def _containers(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
         return scanned(value, weight)
 
     def scanned(value: Iterable[Any], weight: int) -> Any:
-        count = 0
-        for item in value:
+        for count, item in enumerate(value):
             meter.charge(weight)
-            count += 1
-            if count > ITEMS_MAX:
+            if count >= ITEMS_MAX:
                 raise ValueError("too many items")
             yield item
 
@@ -669,6 +663,7 @@ def _builtins(meter: Meter, basics: Names, fields_of: FieldsOf) -> Names:
 
     def zipped(*values: Any, strict: Any = False) -> list[tuple[Any, ...]]:
         """Side by side, as far as the shortest goes. A scan is read only that far."""
+        charge(len(values) * ENTRY)
         known = [len(value) for value in values if type(value) in _DATA and type(value) is not int]
         bound = min(known, default=ITEMS_MAX)
         columns = []

@@ -13,21 +13,18 @@ from typing import Any, Final
 
 from contracts.runtime import names
 from contracts.runtime import steps as price
-from contracts.runtime.declarations import (
+from contracts.runtime.constants import (
     ALIAS,
     CLASS,
     CONSTANT,
-    Constant,
     LOCAL_FUNCTION,
-    MARKS,
-    ClassInfo,
-    FileInfo,
-    FunctionInfo,
+    Constant,
     NotConstant,
-    Program,
     evaluate,
     measured,
 )
+from contracts.runtime.declarations import MARKS, ClassInfo, FileInfo, FunctionInfo, Program
+from contracts.runtime.source import is_text
 
 ABSORBED_MAX: Final = 40  # steps of a branch that the suite around it pays
 INLINE_MAX: Final = 32  # parts of a tuple that stands in line
@@ -171,10 +168,8 @@ class Instrumenter:
                     body.append(self._function(methods[name]))
                 case ast.AnnAssign(target=target, annotation=annotation, value=value):
                     default = None if value is None else self._constant(value)
-                    if (
-                        info.is_contract
-                        or isinstance(target, ast.Name)
-                        and (target.id in info.constants)
+                    if info.is_contract or (
+                        isinstance(target, ast.Name) and (target.id in info.constants)
                     ):
                         assert isinstance(target, ast.Name)
                         body.append(
@@ -184,11 +179,7 @@ class Instrumenter:
                     field = ast.AnnAssign(target, self.hint(annotation), default, 1)
                     body.append(ast.copy_location(field, node))
                 case ast.Assign(targets=targets, value=value):
-                    made = self.hint(value)
-                    if not isinstance(value, ast.Call) or made is value:
-                        made = self._constant(value)
-                    elif isinstance(value.func, ast.Name) and value.func.id == "len":
-                        made = self._constant(value)
+                    made = self._argument(value)
                     body.append(ast.copy_location(ast.Assign(targets, made), node))
                 case _:
                     body.append(node)
@@ -207,9 +198,8 @@ class Instrumenter:
         marked = info.mark in MARKS
         body = list(node.body)
         text: list[ast.stmt] = []
-        if isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-            if type(body[0].value.value) is str:
-                text = [body.pop(0)] if marked else [body.pop(0)][1:]
+        if is_text(body[0]):
+            text = [body.pop(0)] if marked else [body.pop(0)][1:]
         suite = self._charged(node, body, price.FUNCTION)
         decorators: list[ast.expr] = []
         self.info = None
@@ -323,6 +313,7 @@ class Instrumenter:
 
     def _iterated(self, node: ast.expr) -> ast.expr:
         """What a for loop goes through; lists that only it would see are not made."""
+        known = False
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             name = node.func.id
             if name not in self.locals and name not in self.scope:
@@ -332,9 +323,9 @@ class Instrumenter:
                     for index, argument in enumerate(node.args):
                         if isinstance(argument, ast.Starred):
                             return self.expression(node)
-                        known = name == "enumerate" and index
+                        start = name == "enumerate" and index > 0
                         args.append(
-                            self.expression(argument) if known else self._iterated(argument)
+                            self.expression(argument) if start else self._iterated(argument)
                         )
                     named = [ast.keyword(k.arg, self.expression(k.value)) for k in node.keywords]
                     return ast.copy_location(
@@ -343,9 +334,8 @@ class Instrumenter:
                 if name in _LISTS:
                     return self.expression(node)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if self._declared(node.func.value):
-                return self.expression(node)
-        if isinstance(node, ast.ListComp | ast.List):
+            known = self._declared(node.func.value) is not None
+        if known or isinstance(node, ast.ListComp | ast.List):
             return self.expression(node)
         self.weight += price.NODE
         return _guard("through", self.expression(node))
@@ -481,11 +471,13 @@ class Instrumenter:
     def _base(self, node: ast.expr, attr: str) -> ast.expr:
         """What stands before a dot, guarded where plain data have such an attribute too."""
         base = self.expression(node)
-        if attr in names.SHARED_ATTRIBUTES or attr in names.SDK_METHODS:
-            if not self._is_self(node):
-                self.weight += price.OPERATOR
-                return _guard("own", base)
-        return base
+        if attr in names.COMPUTED:
+            self.weight += price.COMPUTED
+        shared = attr in names.SHARED_ATTRIBUTES or attr in names.SDK_METHODS
+        if not shared or self._is_self(node):
+            return base
+        self.weight += price.OPERATOR
+        return _guard("own", base)
 
     def _is_self(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Name) and node.id == "self" and self.in_contract
@@ -496,9 +488,7 @@ class Instrumenter:
     def _declared(self, node: ast.expr) -> str | None:
         """Map, Index or Counter for ``self.<declared>``."""
         if isinstance(node, ast.Attribute) and self._is_self(node.value):
-            for at in self.program.classes:
-                if at.is_contract and node.attr in at.declared:
-                    return at.declared[node.attr]
+            return self.program.declared.get(node.attr)
         return None
 
     def _int(self, node: ast.expr | None) -> bool:
@@ -622,8 +612,8 @@ class Instrumenter:
             if isinstance(item, ast.Starred):
                 starred = True
                 self.weight += price.METHOD
-                item = ast.Starred(_guard("star", self.expression(item.value)), ast.Load())
-                made.append(item)
+                spread = _guard("star", self.expression(item.value))
+                made.append(ast.Starred(spread, ast.Load()))
             else:
                 made.append(self.expression(item))
         self.weight += price.DISPLAY
@@ -633,7 +623,9 @@ class Instrumenter:
 
     def _key(self, node: ast.expr) -> ast.expr:
         made = self.expression(node)
-        if isinstance(made, ast.Constant):
+        if isinstance(made, ast.Constant) and (
+            isinstance(made.value, str | bytes) or self._int(node)
+        ):
             return made
         self.weight += price.OPERATOR
         return _guard("key", made)
@@ -769,6 +761,8 @@ class Instrumenter:
             args, keywords = self._arguments(node)
             return ast.Call(_load(f"{names.GUARD}m_{name}"), [base, *args], keywords)
         base = self.expression(func.value)
+        if name in names.COMPUTED:
+            self.weight += 2 * price.COMPUTED
         if name in names.SHARED_ATTRIBUTES:
             self.weight += price.OPERATOR
             base = _guard("own", base)
@@ -781,7 +775,7 @@ def _short(start: Any, stop: Any, step: Any) -> bool:
     if step is not None or type(stop) is not int or type(start) not in (int, type(None)):
         return False
     low = start or 0
-    return 0 <= low and 0 <= stop <= low + SLICE_FREE
+    return low >= 0 and 0 <= stop <= low + SLICE_FREE
 
 
 def _locals_of(node: ast.FunctionDef) -> set[str]:

@@ -13,15 +13,8 @@ import contracts.sdk
 from consensus.primitives.errors import InputError
 from contracts.runtime import names
 from contracts.runtime.checker import understand
-from contracts.runtime.declarations import (
-    ALIAS,
-    CLASS,
-    CONSTANT,
-    LOCAL_FUNCTION,
-    MARKS,
-    Entity,
-    FileInfo,
-)
+from contracts.runtime.constants import ALIAS, CLASS, CONSTANT, LOCAL_FUNCTION, Entity
+from contracts.runtime.declarations import MARKS, FileInfo
 from contracts.runtime.guards import Guards, charged
 from contracts.runtime.instrument import Instrumenter
 from contracts.runtime.package import RUNTIME, Package
@@ -51,8 +44,8 @@ def check(package: Package) -> list[Finding]:
         methods_of(load(package, Meter()))
     except _Refused as refused:
         return refused.findings
-    except (InputError, TypeError) as error:
-        return [Finding(package.name, 1, 1, "declaration", str(error))]
+    except TypeError as error:
+        return [Finding(package.files[-1].path, 1, 1, "declaration", str(error))]
     return []
 
 
@@ -80,11 +73,22 @@ def load(package: Package, meter: Meter, *, instrumented: bool = True) -> type[C
                 space[name] = found
         try:
             exec(code, space)  # noqa: S102 - checked above, in a closed namespace
-        except TypeError as error:
-            raise InputError("CONTRACT_REFUSED", f"{file.path}: {error}") from error
+        except (MemoryError, RecursionError):
+            raise
+        except Exception as error:  # a declaration that makes no sense; its words are for people
+            raise _Refused(package, [_declared_wrong(file.path, error)]) from error
         spaces[file.path] = space
     made: type[Contract] = spaces[package.files[-1].path][compiled.contract]
     return made
+
+
+def _declared_wrong(path: str, error: Exception) -> Finding:
+    line, at = 1, error.__traceback__
+    while at is not None:
+        if at.tb_frame.f_code.co_filename == path:
+            line = at.tb_lineno
+        at = at.tb_next
+    return Finding(path, line, 1, "declaration", str(error))
 
 
 class _Refused(InputError):

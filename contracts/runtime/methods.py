@@ -1,7 +1,7 @@
 """Guards of the methods that text, bytes, lists and maps have.
 
-A guard takes the object first. What is none of these types (a record, a map of the contract) has its
-own method called: the name is then declared in the package, or the SDK's.
+A guard takes the object first. What is none of these types (a record, a map of the contract) has
+its own method called: the name is then declared in the package, or the SDK's.
 """
 
 from __future__ import annotations

@@ -50,7 +50,9 @@ DECLARED_DATA: Final = {
     "Counter": frozenset(("value",)),
 }
 CONTEXT_SCALARS: Final = frozenset(
-    "chain_id height time_ms today caller organisation tx_id tx_index call_index".split()
+    """
+    chain_id height time_ms today caller organisation tx_id tx_index call_index
+    """.split()  # noqa: SIM905
 )
 SDK_DATA: Final = (
     CONTEXT_SCALARS
@@ -60,9 +62,15 @@ SDK_DATA: Final = (
     | {"amount", "unit"}  # of a quantity
     | {"minor", "currency", "digits", "text"}  # of money
 )
+SDK_SETTABLE: Final = frozenset(("amount", "unit"))
+# Those that compute something.
+COMPUTED: Final = frozenset(("today", "digits", "text", "plus", "minus"))
 SDK_METHODS: Final = frozenset(
     ("get", "put", "delete", "values", "keys", "items", "add", "plus", "minus")
 )
+
+# What stands in the state under these names is no contract's.
+RESERVED_CONTRACTS: Final = frozenset(("consensus", "due"))
 
 # --- builtins ------------------------------------------------------------------------------------
 BUILTIN_TYPES: Final = frozenset(("bool", "bytes", "dict", "int", "list", "str", "tuple"))
@@ -145,15 +153,15 @@ BUILTIN_METHODS: Final = {
 # that could be one of these, the instrumented code asks first.
 SHARED_ATTRIBUTES: Final = frozenset(
     """
-    add_note append args as_integer_ratio bit_count bit_length capitalize casefold center clear
-    conjugate copy count decode denominator encode endswith expandtabs extend find format
-    format_map from_bytes fromhex fromkeys get hex imag index insert is_integer isalnum isalpha
-    isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper
-    items join keys ljust lower lstrip maketrans numerator partition pop popitem real remove
-    removeprefix removesuffix replace reverse rfind rindex rjust rpartition rsplit rstrip
-    setdefault sort split splitlines start startswith step stop strip swapcase title to_bytes
-    translate update upper values with_traceback zfill
-    """.split()
+    add_note append args as_integer_ratio bit_count bit_length capitalize casefold center
+    clear conjugate copy count decode denominator encode endswith expandtabs extend find
+    format format_map from_bytes fromhex fromkeys get hex imag index insert is_integer isalnum
+    isalpha isascii isdecimal isdigit isidentifier islower isnumeric isprintable isspace
+    istitle isupper items join keys ljust lower lstrip maketrans numerator partition pop
+    popitem real remove removeprefix removesuffix replace reverse rfind rindex rjust
+    rpartition rsplit rstrip setdefault sort split splitlines start startswith step stop strip
+    swapcase title to_bytes translate update upper values with_traceback zfill
+    """.split()  # noqa: SIM905
 )
 # Attributes of functions, frames, code, generators, classes and named tuples, which no contract
 # holds: they can't even be declared.
@@ -168,7 +176,7 @@ FORBIDDEN_ATTRIBUTES: Final = frozenset(
     f_lineno f_locals f_trace f_trace_lines f_trace_opcodes fdel fget fset func_closure
     func_code func_defaults func_dict func_globals func_name gi_code gi_frame gi_running
     gi_suspended gi_yieldfrom im_class im_func im_self mro tb_frame tb_lasti tb_lineno tb_next
-    """.split()
+    """.split()  # noqa: SIM905
 )
 
 

@@ -49,7 +49,7 @@ _ESCAPE: Final = re.compile(
     re.VERBOSE,
 )
 _SPEC: Final = re.compile(r"0?[1-9][0-9]?")
-_CHAINED: Final = frozenset("not and or if else lambda for await yield".split())
+_CHAINED: Final = frozenset(["not", "and", "or", "if", "else", "lambda", "for", "await", "yield"])
 _OPEN: Final = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -393,6 +393,15 @@ def walk_with_depth(tree: ast.AST) -> Iterator[tuple[ast.AST, int]]:
         node, depth = waiting.pop()
         yield node, depth
         waiting.extend((child, depth + 1) for child in ast.iter_child_nodes(node))
+
+
+def is_text(node: ast.stmt) -> bool:
+    """Whether a statement is a docstring."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and type(node.value.value) is str
+    )
 
 
 def class_constants(file: SourceFile) -> dict[str, Any]:

@@ -29,6 +29,7 @@ NODE: Final = 1  # a statement, or a part of an expression that has no price of 
 CALL_NODE: Final = 8
 FUNCTION: Final = 6  # a function or method of the package is entered
 RECORD: Final = 30  # one is made
+COMPUTED: Final = 60  # ctx.today, and what money computes
 OPERATOR: Final = 6  # arithmetic or a comparison whose operands are not known beforehand
 SUBSCRIPT: Final = 6
 METHOD: Final = 10  # a method of text, bytes, a list or a map; a built-in function
@@ -71,6 +72,7 @@ PRICES: Final = (
     Price("a statement, a name, an attribute, a constant part of an expression", f"{NODE}"),
     Price("calling a function or method", f"{CALL_NODE}; entering one of the package {FUNCTION}"),
     Price("making a record", f"{RECORD}"),
+    Price("an attribute called today, text or digits", f"{COMPUTED}; plus, minus {2 * COMPUTED}"),
     Price("an arithmetic operator, or a comparison with what is no constant", f"{OPERATOR}"),
     Price("an index or a slice", f"{SUBSCRIPT}, and {ITEM} an item of the slice"),
     Price("a method of text, bytes, a list, a map; a built-in function", f"{METHOD}"),
