@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -165,11 +165,7 @@ def builtin_packages() -> tuple[Package, ...]:
     )
 
 
+@cache
 def builtin_registry() -> Registry:
-    """The modules that come with the node."""
-    from contracts.supply.batch import Batch
-    from contracts.system.governance import Governance
-    from contracts.system.identity import Identity
-    from contracts.system.usage import Usage
-
-    return Registry((Identity, Governance, Usage, Batch))
+    """The modules that come with the node, loaded once. For tests and tools that run no chain."""
+    return Registry.of(builtin_packages())
