@@ -21,6 +21,15 @@ SUPPORTED_RUNTIMES: Final = frozenset((RUNTIME,))
 """The versions of SDK types, step table and calling rules that this software keeps."""
 RESERVED_NAMES: Final = frozenset(("consensus", "due"))
 """Names under which the state holds something else than a contract's."""
+KEPT_METHODS: Final = (
+    ("identity", "caller", "query"),
+    ("governance", "activate", "timed"),
+    ("governance", "failed", "timed"),
+    ("governance", "vote", "call"),
+    ("governance", "upload", "call"),
+    ("governance", "propose_contract", "call"),
+)
+"""Contract, method, kind: without these no transaction, or no later upgrade, could ever run."""
 
 ROOT: Final = Path(__file__).parents[2]
 BUILTIN: Final = (
@@ -152,9 +161,14 @@ def _loaded(package: Package, meter: Meter) -> Module:
     if package.runtime not in SUPPORTED_RUNTIMES:
         raise unknown_runtime(package.name, package.runtime)
     try:
-        return Module(load(package, meter), package)
+        module = Module(load(package, meter), package)
     except TypeError as error:
         raise InputError("CONTRACT_REFUSED", f"{package.name}: {error}") from None
+    for contract, method, kind in KEPT_METHODS:
+        found = module.methods.get(method)
+        if contract == module.name and (found is None or found.kind != kind):
+            raise InputError("CONTRACT_REFUSED", f"{contract} keeps its {kind} {method}")
+    return module
 
 
 def builtin_packages() -> tuple[Package, ...]:

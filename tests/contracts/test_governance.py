@@ -811,6 +811,28 @@ def test_governance_can_be_upgraded_by_its_own_vote(council: Council) -> None:
     assert council.ask("params_now")["min_block_interval_ms"] == 200
 
 
+@pytest.mark.parametrize(
+    ("contract", "method"), [("identity", "caller"), ("governance", "activate")]
+)
+def test_no_upgrade_takes_away_what_the_chain_lives_by(
+    council: Council, contract: str, method: str
+) -> None:
+    package = next(one for one in builtin_packages() if one.name == contract)
+    name = f'    name = "{contract}"\n'
+    sources = []
+    for file in package.files:
+        text = file.text.replace(name, f"{name}    version = 2\n")
+        sources.append((file.path, text.replace(f"def {method}(", f"def {method}_no_more(")))
+    with pytest.raises(InputError, match=f"{contract} keeps its [a-z]+ {method}"):
+        Registry.of([package_of(sources)])
+    files = []
+    for path, text in sources:
+        digest = council.ok(FIRST, "upload", "governance", text=text).result[0]
+        files.append({"path": path, "hash": digest})
+    args = {"name": contract, "version": 2, "runtime": 1, "files": files}
+    council.refused("CONTRACT_REFUSED", FIRST, "propose_contract", "governance", **args)
+
+
 # --- what can no longer be made --------------------------------------------------------------
 
 
