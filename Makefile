@@ -11,7 +11,7 @@ CONFORMANCE_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test conformance lint format check bench bench-quick lock clean
+.PHONY: help setup demo demo-once test conformance corpus divergence lint format check bench bench-quick lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ test: $(DEV)  ## Run the tests; with real nodes too, so it takes minutes
 
 conformance: $(RUN)  ## Execute every contract under several hash seeds and Pythons, compare with golden receipts
 	@$(PYTHON_VENV) -m scripts.conformance $(CONFORMANCE_ARGS)
+
+corpus: $(DEV)  ## Hostile contracts: each refused at load or stopped by steps
+	@$(PYTHON_VENV) -m pytest -q tests/contracts/escape
+
+divergence: $(DEV)  ## A validator with another build: what it does, and what it reports
+	@$(PYTHON_VENV) -m tests.sim.show_divergence
 
 lint: $(DEV)  ## Style, formatting, types, import directions
 	@.venv/bin/ruff check .
