@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -137,7 +137,7 @@ class LocalService:
         async with self._reading:
             return self._recorded(height)
 
-    async def positions(self, since_height: int | None) -> AsyncIterator[CommittedBlock]:
+    async def positions(self, since_height: int | None) -> AsyncGenerator[CommittedBlock, None]:
         height = self._chain.height + 1 if since_height is None else max(since_height, 0)
         while True:
             one = await self._next(height)
@@ -148,7 +148,7 @@ class LocalService:
 
     async def events(
         self, since: Position | None, contract: str | None, name: str | None
-    ) -> AsyncIterator[EventRecord]:
+    ) -> AsyncGenerator[EventRecord, None]:
         height = self._chain.height if since is None else max(since[0], 0) - 1
         while True:
             height += 1

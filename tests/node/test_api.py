@@ -230,6 +230,9 @@ async def test_blocks_and_documents() -> None:
         assert (await client.get("/v1/blocks/1")).json() == {"height": 1}
         assert error_code(await client.get("/v1/blocks/3")) == (404, "BLOCK_NOT_FOUND")
         assert error_code(await client.get("/v1/blocks/-1")) == (400, "BAD_HEIGHT")
+        assert (await client.get("/v1/blocks/2/bytes")).content == b"block 2"
+        assert error_code(await client.get("/v1/blocks/3/bytes")) == (404, "BLOCK_NOT_FOUND")
+        assert error_code(await client.get("/v1/blocks/x/bytes")) == (400, "BAD_HEIGHT")
         assert (await client.get("/v1/contracts")).json() == {"batch": {"methods": {}}}
         assert (await client.get("/v1/genesis")).json() == {"name": "test"}
         assert (await client.get("/v1/status")).json()["height"] == 2
@@ -264,6 +267,7 @@ async def test_unknown_paths_methods_and_the_description() -> None:
         "/v1/transactions/{tx_id}/bytes",
         "/v1/query/{contract}/{method}",
         "/v1/blocks/{height}",
+        "/v1/blocks/{height}/bytes",
         "/v1/contracts",
         "/v1/genesis",
         "/v1/positions",

@@ -7,9 +7,11 @@ import random
 import pytest
 import trio
 
+from consensus.block import SealedBlock
 from consensus.params import Params
 from consensus.transaction import Call, Transaction
 from node.chain import Chain
+from node.service import LocalService
 from p2p.virtual import VirtualConditions
 from tests.sim.governance import add_validator, addresses, admit, decide, deploy, notes
 from tests.sim.world import GLN, World, consensus_key, run_world
@@ -220,6 +222,49 @@ def test_an_upgrade_runs_everywhere_at_its_height() -> None:
         assert world.ask("v2", "notes", "read", id="d") == "four!"
 
     run_world(34, scenario, PARAMS, full=1)
+
+
+def test_clients_see_what_ran_without_a_transaction() -> None:
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await world.reach(await deploy(world, notes(1)), ["v0"])
+        await world.call("v0", "notes", "write", id="a", text="one")
+        node = world.node("v0")
+        service = LocalService(node, world.machines["v0"].network_key, "v0")
+        events = service.events((0, 0, 0), "notes", "Reminded")
+        event = await anext(events)
+        height, index, number = event.position
+        assert event.tx_id is None
+        assert event.fields == {"id": "a", "text": "one"}
+        block = await service.block(height)
+        assert block is not None
+        (due,) = block["due"]
+        assert (due["index"], due["code"]) == (index, "OK")
+        assert index == len(block["txs"])
+        assert due["events"][number] == "notes.Reminded"
+        # From its own position on it comes again, from the next one on it does not.
+        again = service.events((height, index, number), "notes", "Reminded")
+        assert await anext(again) == event
+        await again.aclose()
+        await events.aclose()
+        positions = service.positions(1)
+        async for one in positions:
+            shown = await service.block(one.height)
+            assert shown is not None
+            assert [tx_id.hex() for tx_id, _ in one.txs] == [tx["tx_id"] for tx in shown["txs"]]
+            if one.height == height:
+                break
+        await positions.aclose()
+        raw = await service.block_bytes(height)
+        assert raw is not None
+        assert SealedBlock.decode(raw) == node.chain.blocks.sealed(height)
+        assert node.chain.blocks.sealed(0) is None
+        first = await service.block_bytes(0)
+        assert first is not None
+        assert SealedBlock.decode(first).certificate is None
+        assert await service.block_bytes(10**6) is None
+
+    run_world(37, scenario, PARAMS)
 
 
 def test_an_upgrade_that_fails_leaves_the_old_code() -> None:
