@@ -99,7 +99,7 @@ def rotate(folder: Path, finish: bool) -> None:
     The way of a rotation:
       hansa node rotate ./node1                              # makes the next key beside the old
       (start the node again: it holds both, and votes with the one that the chain names)
-      hansa governance rotate-validator NAME NEW_KEY         # proposed and voted
+      hansa governance rotate-validator NAME --consensus-key NEW_KEY   # proposed and voted
       hansa node rotate ./node1 --finish                     # with the node stopped, once in force
     """
     from node.keystore import key_info
