@@ -1,8 +1,8 @@
 """Expressions of instrumented code: operators, methods and functions behind guards.
 
 Where nothing static says that an operation is cheap whatever its operands turn out to be, it
-becomes the call of a guard (:mod:`contracts.runtime.guards`). Weights come from explicit fields of the tree
-alone, so they are the same on every Python version.
+becomes the call of a guard (:mod:`contracts.runtime.guards`). Weights come from explicit fields of
+the tree alone, so they are the same on every Python version.
 """
 
 from __future__ import annotations

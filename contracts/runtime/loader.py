@@ -12,14 +12,16 @@ from typing import Any, Final
 import contracts.sdk
 from consensus.primitives.errors import InputError
 from contracts.runtime import names
-from contracts.runtime.checker import understand
 from contracts.runtime.constants import ALIAS, CLASS, CONSTANT, LOCAL_FUNCTION, Entity
 from contracts.runtime.declarations import MARKS, FileInfo
-from contracts.runtime.guards import Guards, charged
+from contracts.runtime.functions import charged
+from contracts.runtime.guards import guards
 from contracts.runtime.instrument import Instrumenter
 from contracts.runtime.package import RUNTIME, Package
+from contracts.runtime.sizes import Sizes, sizes_of
 from contracts.runtime.source import Finding
 from contracts.runtime.steps import Meter
+from contracts.runtime.understand import understand
 from contracts.sdk.contract import Contract
 from contracts.sdk.methods import methods_of
 from contracts.sdk.records import Record, plan_of
@@ -56,19 +58,20 @@ def load(package: Package, meter: Meter, *, instrumented: bool = True) -> type[C
     as it is, unmetered: for comparisons in a benchmark, never on a chain.
     """
     compiled = _ready(package, instrumented)
-    guards = _guards(meter) if instrumented else _plain_builtins()
+    sizes = sizes_of(meter)
+    built_in = _guards(meter, sizes) if instrumented else _plain_builtins()
     spaces: dict[str, dict[str, Any]] = {}
     for file, code in compiled.files:
         space: dict[str, Any] = {
             "__builtins__": {"__build_class__": builtins.__build_class__},
             "__name__": f"contract:{package.name}",
-            **guards,
+            **built_in,
         }
         for name, entity in file.scope.items():
             if entity.kind == CONSTANT:
                 space[f"{names.GUARD}c_{name}" if instrumented else name] = entity.value.value
                 continue
-            found = _outside(name, entity, spaces, meter if instrumented else None)
+            found = _outside(name, entity, spaces, sizes if instrumented else None)
             if found is not None:
                 space[name] = found
         try:
@@ -147,7 +150,7 @@ def _as_it_is(file: FileInfo) -> ast.Module:
 
 
 def _outside(
-    name: str, entity: Entity, spaces: dict[str, dict[str, Any]], meter: Meter | None
+    name: str, entity: Entity, spaces: dict[str, dict[str, Any]], sizes: Sizes | None
 ) -> Any:
     """What a name of a file stands for, where other files or the SDK define it."""
     if entity.kind in (CLASS, ALIAS, LOCAL_FUNCTION):
@@ -158,13 +161,13 @@ def _outside(
     if entity.kind == "typing":
         return getattr(typing, name)
     found = getattr(contracts.sdk, name)
-    if entity.kind == names.FUNCTION and name != "refuse" and meter is not None:
-        return charged(meter, found)
+    if entity.kind == names.FUNCTION and name != "refuse" and sizes is not None:
+        return charged(sizes, found)
     return found
 
 
-def _guards(meter: Meter) -> dict[str, Any]:
-    found = {names.GUARD + name: guard for name, guard in Guards(meter, fields_of).names.items()}
+def _guards(meter: Meter, sizes: Sizes) -> dict[str, Any]:
+    found = {names.GUARD + name: guard for name, guard in guards(sizes, fields_of).items()}
     found[names.METER] = meter
     found[names.GUARD + "property"] = property
     found[names.GUARD + "lazy_enumerate"] = enumerate

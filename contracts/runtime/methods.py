@@ -10,43 +10,30 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from contracts.runtime.steps import ENTRY, ITEM_LOOKED_AT, TEXT_UNIT, Meter
+from contracts.runtime.sizes import DATA, ITEMS_MAX, NEEDLE_MAX, TEXT_MAX, Names, Sizes
+from contracts.runtime.steps import ENTRY, ITEM_LOOKED_AT, TEXT_UNIT
 
-ITEMS_MAX: Final = 100_000
-TEXT_MAX: Final = 1 << 20
-NEEDLE_MAX: Final = 100
-_DATA: Final = frozenset((bool, bytes, dict, int, list, range, str, tuple, type(None)))
 _WHITE: Final = " \t\n\r\x0b\x0c"
 _WHITES: Final = re.compile("[ \t\n\r\x0b\x0c]+")
 
-Names = dict[str, Any]
 
-
-def methods(meter: Meter, basics: Names, fields_of: Any, comparisons: Names) -> Names:
+def methods(sizes: Sizes, eq: Callable[..., bool], in_order: Callable[..., Any]) -> Names:
     """The guards by their names in instrumented code."""
     found: Names = {}
-    for make in (_lists, _maps, _texts, _searches):
-        found.update(
-            {f"m_{name}": guard for name, guard in make(meter, basics, comparisons).items()}
-        )
+    for made in (_lists(sizes, eq, in_order), _maps(sizes), _texts(sizes), _searches(sizes)):
+        found.update({f"m_{name}": guard for name, guard in made.items()})
     return found
 
 
 def other(value: Any) -> Any:
     """What has a method of its own: nothing that is plain data."""
-    if type(value) in _DATA or isinstance(value, BaseException):
+    if type(value) in DATA or isinstance(value, BaseException):
         raise TypeError("no such method")
     return value
 
 
-def _lists(meter: Meter, basics: Names, comparisons: Names) -> Names:
-    charge, items, room, within = (
-        meter.charge,
-        basics["items"],
-        basics["room"],
-        comparisons["within"],
-    )
-    eq = comparisons["eq"]
+def _lists(sizes: Sizes, eq: Callable[..., bool], in_order: Callable[..., Any]) -> Names:
+    charge, items, room = sizes.charge, sizes.items, sizes.room
 
     def append(xs: Any, *args: Any) -> Any:
         if type(xs) is list and len(args) == 1:
@@ -100,7 +87,7 @@ def _lists(meter: Meter, basics: Names, comparisons: Names) -> Names:
     def sort(xs: Any, *, h__weight: int = 0, key: Any = None, reverse: Any = False) -> Any:
         if type(xs) is list:
             from_here = list(xs)
-            xs[:] = basics["in_order"](from_here, key, reverse, h__weight)
+            xs[:] = in_order(from_here, key, reverse, h__weight)
             return None
         return other(xs).sort()
 
@@ -126,14 +113,14 @@ def _lists(meter: Meter, basics: Names, comparisons: Names) -> Names:
                 charge(len(xs) // TEXT_UNIT)
             return xs.pop(*args)
         if type(xs) is dict and 1 <= len(args) <= 2:
-            basics["key_in"](args[0], xs)
+            sizes.key_in(args[0], xs)
             return xs.pop(*args)
         return other(xs).pop(*args)
 
     def count(xs: Any, *args: Any) -> Any:
         kind = type(xs)
         if (kind is str or kind is bytes) and len(args) == 1 and type(args[0]) is kind:
-            comparisons["seek"](args[0], xs)
+            sizes.seek(args[0], xs)
             return xs.count(args[0])
         if (kind is list or kind is tuple) and len(args) == 1:
             total = 0
@@ -146,13 +133,12 @@ def _lists(meter: Meter, basics: Names, comparisons: Names) -> Names:
     def index(xs: Any, *args: Any) -> Any:
         kind = type(xs)
         if (kind is str or kind is bytes) and len(args) == 1 and type(args[0]) is kind:
-            comparisons["seek"](args[0], xs)
+            sizes.seek(args[0], xs)
             return xs.index(args[0])
         if (kind is list or kind is tuple) and len(args) == 1:
             return place(xs, args[0])
         return other(xs).index(*args)
 
-    assert within is not None
     return {
         "append": append,
         "extend": extend,
@@ -168,8 +154,8 @@ def _lists(meter: Meter, basics: Names, comparisons: Names) -> Names:
     }
 
 
-def _maps(meter: Meter, basics: Names, comparisons: Names) -> Names:
-    charge, key_in = meter.charge, basics["key_in"]
+def _maps(sizes: Sizes) -> Names:
+    charge, key_in = sizes.charge, sizes.key_in
 
     def get(xs: Any, *args: Any) -> Any:
         if type(xs) is dict and 1 <= len(args) <= 2:
@@ -179,7 +165,7 @@ def _maps(meter: Meter, basics: Names, comparisons: Names) -> Names:
 
     def setdefault(xs: Any, *args: Any) -> Any:
         if type(xs) is dict and 1 <= len(args) <= 2:
-            basics["new_key"](args[0], xs)
+            sizes.new_key(args[0], xs)
             return xs.setdefault(*args)
         return other(xs).setdefault(*args)
 
@@ -192,7 +178,7 @@ def _maps(meter: Meter, basics: Names, comparisons: Names) -> Names:
                 if len(xs) + len(new) > ITEMS_MAX:
                     raise ValueError("too many items")
                 for name in new:
-                    basics["new_key"](name, xs)
+                    sizes.new_key(name, xs)
                 xs.update(new)
             return None
         return other(xs).update(*args, **more)
@@ -225,8 +211,8 @@ def _maps(meter: Meter, basics: Names, comparisons: Names) -> Names:
     }
 
 
-def _texts(meter: Meter, basics: Names, comparisons: Names) -> Names:
-    size, fit = basics["size"], basics["fit"]
+def _texts(sizes: Sizes) -> Names:
+    size, fit = sizes.size, sizes.fit
 
     def plain(name: str, work: Callable[..., Any], kinds: tuple[type, ...] = (str,)) -> Any:
         """The guard of a method without arguments, that reads its text once."""
@@ -294,8 +280,8 @@ def _texts(meter: Meter, basics: Names, comparisons: Names) -> Names:
     }
 
 
-def _searches(meter: Meter, basics: Names, comparisons: Names) -> Names:
-    size, fit, room, seek = basics["size"], basics["fit"], basics["room"], comparisons["seek"]
+def _searches(sizes: Sizes) -> Names:
+    size, fit, room, seek = sizes.size, sizes.fit, sizes.room, sizes.seek
 
     def ends(name: str) -> Any:
         def guard(text: Any, *args: Any) -> Any:
@@ -356,20 +342,20 @@ def _searches(meter: Meter, basics: Names, comparisons: Names) -> Names:
             if len(args) == 2 and 0 <= args[1] < times:
                 times = args[1] + 1
             room(times)
-            meter.charge(times * ITEM_LOOKED_AT)
+            sizes.charge(times * ITEM_LOOKED_AT)
             return text.split(*args)
         return other(text).split(*args)
 
     def join(text: Any, *args: Any) -> Any:
         kind = type(text)
         if (kind is str or kind is bytes) and len(args) == 1:
-            parts = basics["items"](args[0])
+            parts = sizes.items(args[0])
             length = len(text) * max(0, len(parts) - 1)
             for part in parts:
                 if type(part) is not kind:
                     raise TypeError("unlike texts")
                 length += len(part)
-            meter.charge(len(parts))
+            sizes.charge(len(parts))
             fit(length)
             return text.join(parts)
         return other(text).join(*args)
