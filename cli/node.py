@@ -96,7 +96,7 @@ def rotate(folder: Path, finish: bool) -> None:
     """Make the next consensus key of the validator in FOLDER, or finish its rotation.
 
     \b
-    The way of a rotation:
+    Example, all of a rotation:
       hansa node rotate ./node1                              # makes the next key beside the old
       (start the node again: it holds both, and votes with the one that the chain names)
       hansa governance rotate-validator NAME --consensus-key NEW_KEY   # proposed and voted
