@@ -65,7 +65,7 @@ def test_a_validator_joins_votes_and_leaves() -> None:
         assert joiner.network_key not in alone.roster
         await world.reach(await admit(world, joiner), ["v4"])
         assert joiner.network_key in alone.roster
-        assert not alone.engine.voting
+        assert not world.node("v4").engine.voting
         height = await add_validator(world, joiner)
         await world.reach(height + 1, list(world.machines))
         four, five = {"v0", "v1", "v2", "v3"}, {"v0", "v1", "v2", "v3", "v4"}
