@@ -152,7 +152,8 @@ class Governance(Changes):
     proposals = Map(Proposal, key=("number",))
     last_proposal = Counter()
     votes = Map(Vote, key=("proposal", "organisation"))
-    schedule = Map(int, key=("height", "proposal"))  # the block that makes the change
+    # Which block makes an accepted change. The runtime takes an entry out when it has.
+    schedule = Map(int, key=("height", "proposal"))
 
     @genesis
     def found(
@@ -452,7 +453,6 @@ class Governance(Changes):
         record = self.proposals.get(proposal)
         if record is None or record.status != ACCEPTED:
             refuse("UNKNOWN_PROPOSAL", f"there is no accepted proposal {proposal}")
-        self.schedule.delete((block_of(record), record.id))
         return record
 
     def _status(self, record: Proposal) -> str:
@@ -500,7 +500,7 @@ class Governance(Changes):
                     refuse("CHANGE_PENDING", f"proposal {waiting} comes first: then vote again")
         earliest = self.ctx.height + 1 + lead(record.kind)
         record.in_force = max(record.height, earliest)
-        self.schedule.put((block_of(record), record.id), record.id)
+        self.schedule.put((record.in_force - lead(record.kind), record.id), record.id)
         self._end(record, ACCEPTED)
 
     def _end(self, record: Proposal, status: str) -> None:
@@ -555,8 +555,3 @@ def quorum(validators: int, fault_model: str) -> int:
 def lead(kind: str) -> int:
     """How many blocks before it counts a change is made: the header before names it."""
     return 1 if kind in VALIDATOR_KINDS or kind == PARAMS else 0
-
-
-def block_of(record: Proposal) -> int:
-    """The block that makes an accepted change."""
-    return record.in_force - lead(record.kind)

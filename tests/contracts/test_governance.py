@@ -456,6 +456,13 @@ def test_so_few_validators_are_left_that_none_may_go(n: int, fault_model: str) -
     assert f"{n - 1} would be left" in detail
 
 
+def test_three_are_enough_for_those_who_trust_each_other() -> None:
+    council = Council(ELECTORS[:4], "crash")
+    council.decide(council.propose("validator_remove", name="v1"))
+    council.pass_blocks()
+    assert council.names() == ["v0", "v2", "v3"]
+
+
 def test_two_removals_that_were_each_possible_are_not_possible_together() -> None:
     council = Council(ELECTORS[:5])
     first, second = (council.propose("validator_remove", name=name) for name in ("v0", "v1"))
@@ -581,7 +588,7 @@ def test_parameters_stand_in_the_state_one_block_before_they_judge(council: Coun
         {"fault_model": "crash"},
         {"speed": 9},
         {"tx_bytes_max": "many"},
-        {"tx_bytes_max": True},
+        {"block_txs_max": True},
         {"tx_bytes_max": 0},
         {"tx_bytes_max": 65_537},
         {"tx_steps_max": 999},
@@ -605,6 +612,13 @@ def test_more_changes_than_a_block_makes_wait_in_order(council: Council) -> None
     council.pass_blocks()
     assert council.shown(18)["in_force"] == 101  # as the header of block 100 names it
     assert council.ask("params_now")["min_block_interval_ms"] == 217
+
+
+def test_the_runtime_version_is_raised_and_never_lowered(council: Council) -> None:
+    council.decide(council.propose("params", changes={"runtime": 2}))
+    council.pass_blocks()
+    lower = {"changes": {"runtime": 1}}
+    council.refused("BAD_PARAMS", FIRST, "propose_params", "governance", **lower)
 
 
 def test_governance_knows_every_parameter_and_its_bounds() -> None:

@@ -355,6 +355,9 @@ def test_a_user_who_leaves_takes_all_keys_along(ledger: Ledger) -> None:
     employ(ledger)
     second = {"key": NEW_KEY, "label": "laptop", "roles": ["corporate_admin"], "user": "u-17"}
     ledger.ok(MAKER, "add_key", "identity", **second)
+    lost = second | {"key": b"l" * 32}
+    ledger.ok(MAKER, "add_key", "identity", **lost)
+    ledger.ok(MAKER, "revoke_key", "identity", key=b"l" * 32)  # not ended twice below
     receipt = ledger.ok(MAKER, "revoke_user", "identity", id="u-17")
     assert [event.name for event in receipt.events].count("KeyRevoked") == 2
     for key in (OLD_KEY, NEW_KEY):
@@ -362,6 +365,7 @@ def test_a_user_who_leaves_takes_all_keys_along(ledger: Ledger) -> None:
             caller(ledger, key)
     assert caller(ledger, MAKER_KEY)["organisation"] == MAKER
     ledger.refused("USER_REVOKED", MAKER, "revoke_user", "identity", id="u-17")
+    assert ledger.query("organisation", "identity", id=MAKER)["administrators"] == 1
     third = second | {"key": b"3" * 32}
     ledger.refused("USER_REVOKED", MAKER, "add_key", "identity", **third)
 
