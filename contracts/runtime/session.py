@@ -21,7 +21,7 @@ from contracts.runtime.system import GOVERNANCE, runtime_in_force
 from contracts.sdk.contract import Context, require_role
 from contracts.sdk.errors import ContractError, refuse
 from contracts.sdk.methods import Method
-from contracts.sdk.values import normal, row
+from contracts.sdk.values import normal, row, sorted_map
 
 CALL_DEPTH_MAX: Final = 8
 OUTPUT_SIZE_MAX: Final = 256 * 1024  # of all events and results of one transaction
@@ -238,7 +238,7 @@ def check_conditions(declared: Method, frame: Frame, args: dict[str, Any]) -> No
 class Frame:
     """One contract within a session: what its instances may reach, one call at a time."""
 
-    __slots__ = ("_meter", "_name", "_session", "_value_size", "bound", "ctx")
+    __slots__ = ("_is_identity", "_meter", "_name", "_session", "_value_size", "bound", "ctx")
 
     ctx: Context
 
@@ -246,6 +246,7 @@ class Frame:
         self._session = session
         self._meter = session.meter
         self._name = module.name
+        self._is_identity = module.name == IDENTITY
         self._value_size = 0
         self.bound: dict[str, Any] = module.layout.bind(module.name, self)
 
@@ -262,14 +263,17 @@ class Frame:
         return msgpack.unpackb(raw)
 
     def write(self, key: bytes, value: Any) -> None:
-        self._check_writing()
-        meter = self._meter
+        session, meter = self._session, self._meter
+        if session.read_only:
+            refuse("READ_ONLY", "a query changes nothing")
+        if self._is_identity:
+            session.identity_written = True
         meter.left -= steps.WRITE + steps.WRITE_BYTE * len(key)
         if meter.left < 0:
             meter.stop()
         self._value_size = 0
         walk = row if type(value) is tuple else normal
-        self._session.overlay.changes[key] = encode_normal(walk(value, self._take_value))
+        session.overlay.changes[key] = encode_normal(walk(value, self._take_value))
 
     def delete(self, key: bytes) -> None:
         self._check_writing()
@@ -280,7 +284,7 @@ class Frame:
         session = self._session
         if session.read_only:
             refuse("READ_ONLY", "a query changes nothing")
-        if self._name == IDENTITY:
+        if self._is_identity:
             session.identity_written = True
 
     def _take_value(self, size: int) -> None:
@@ -310,7 +314,7 @@ class Frame:
         if len(session.events) >= EVENTS_MAX:
             refuse("TOO_MANY_EVENTS", f"more than {EVENTS_MAX} events")
         self._meter.charge(steps.EVENT)
-        fields = normal(fields, session.take_output)
+        fields = sorted_map(fields, session.take_output)
         session.events.append(Event.of_checked(contract=self._name, name=name, fields=fields))
 
     def invoke(self, contract: str, method: str, args: dict[str, Any]) -> Any:

@@ -86,7 +86,7 @@ class RecordPlan:
     """How records of one class are checked, kept and read; made once per class.
 
     ``store`` gives the list for the state, ``load`` the record of such a list, ``values`` the
-    tuple of the fields' values.
+    tuple of the fields' values. Unless one of the fields ``converts``, that is what is stored.
     """
 
     def __init__(self, record: type[Record]) -> None:
@@ -98,16 +98,16 @@ class RecordPlan:
             name for name, value in record.__hansa_defaults__.items() if value is _REQUIRED
         )
         self.values: Callable[[Any], tuple[Any, ...]] = _getter(self.names)
-        self._converts = any(field.converts for field in self.fields.values())
+        self.converts = any(field.converts for field in self.fields.values())
 
     def store(self, value: Any) -> Sequence[Any]:
         values = self.values(value)
-        if not self._converts:
+        if not self.converts:
             return values
         return [f.store(item) for f, item in zip(self.fields.values(), values, strict=True)]
 
     def load(self, stored: list[Any]) -> Any:
-        if not self._converts:
+        if not self.converts:
             return self.record(*stored)
         fields = self.fields.values()
         return self.record(*[f.load(item) for f, item in zip(fields, stored, strict=False)])

@@ -52,7 +52,13 @@ _remembered_part = lru_cache(maxsize=1 << 15)(_make_part)
 @lru_cache(maxsize=1 << 15)
 def _text_key(head: bytes, is_hashed: bool, text: str) -> bytes:
     """The whole key of a map with one part."""
-    return head + _make_part(text, is_hashed) + b"\0"
+    return _limited(head + _make_part(text, is_hashed) + b"\0")
+
+
+def _limited(key: bytes) -> bytes:
+    if len(key) > KEY_BYTES_MAX:
+        refuse("KEY_TOO_LONG", f"keys have at most {KEY_BYTES_MAX} bytes, with the map's name")
+    return key
 
 
 def _part_bytes(part: Any, is_hashed: bool) -> bytes:
@@ -141,8 +147,8 @@ class BoundMap(Generic[V]):
     """A map within one call. A key is one part, or a tuple of as many as the map declares."""
 
     __slots__ = (
-        "__declared", "__hashed", "__head", "__host", "__indexes", "__is_record", "__length",
-        "__load", "__store",
+        "__converts", "__declared", "__hashed", "__head", "__host", "__indexes", "__length",
+        "__load", "__record", "__store",
     )  # fmt: skip
 
     def __init__(
@@ -153,11 +159,12 @@ class BoundMap(Generic[V]):
         self.__head = lower_bound(contract, declared.name, ())
         self.__hashed = declared.hashed
         self.__length = len(declared.key)
-        self.__is_record = declared.record is not None
+        self.__record = declared.record
         if declared.record is not None:
             plan = plan_of(declared.record)
+            self.__converts = plan.converts
             self.__load = plan.load
-            self.__store = plan.store
+            self.__store = plan.store if plan.converts else plan.values
         self.__indexes = tuple(
             _Keeper(index, lower_bound(contract, index.name, ())) for index in indexes
         )
@@ -165,32 +172,30 @@ class BoundMap(Generic[V]):
     def __key(self, key: KeyParts) -> bytes:
         # As encode_key makes it, from what is remembered between calls.
         if type(key) is str and self.__length == 1 and len(key) <= _REMEMBERED_SIZE_MAX:
-            raw = _text_key(self.__head, self.__hashed[0], key)
-        else:
-            parts = key if type(key) is tuple else (key,)
-            if len(parts) != self.__length:
-                refuse("KEY_PART", f"{self.__declared.name} has keys of {self.__length} parts")
-            raw = self.__head + b"".join(map(_part_bytes, parts, self.__hashed)) + b"\0"
-        if len(raw) > KEY_BYTES_MAX:
-            refuse(
-                "KEY_TOO_LONG", f"{self.__declared.name} has keys of at most {KEY_BYTES_MAX} bytes"
-            )
-        return raw
+            return _text_key(self.__head, self.__hashed[0], key)
+        parts = key if type(key) is tuple else (key,)
+        if len(parts) != self.__length:
+            refuse("KEY_PART", f"{self.__declared.name} has keys of {self.__length} parts")
+        return _limited(self.__head + b"".join(map(_part_bytes, parts, self.__hashed)) + b"\0")
 
     def get(self, key: KeyParts) -> V | None:
         """The value, or None."""
         stored = self.__host.read(self.__key(key))
-        if stored is None or not self.__is_record:
+        record = self.__record
+        if stored is None or record is None:
             found: V | None = stored
             return found
-        return self.__load(stored)  # type: ignore[no-any-return]
+        if self.__converts:
+            return self.__load(stored)  # type: ignore[no-any-return]
+        return record(*stored)  # type: ignore[return-value]
 
     def put(self, key: KeyParts, value: V) -> None:
         """Set the value."""
         raw = self.__key(key)
         stored: Any = value
-        if self.__is_record:
-            if type(value) is not self.__declared.record:
+        record = self.__record
+        if record is not None:
+            if type(value) is not record:
                 refuse(
                     "VALUE_NOT_CANONICAL",
                     f"{self.__declared.name} does not keep a {type(value).__name__}",
@@ -227,7 +232,7 @@ class BoundMap(Generic[V]):
         return Scan(self.__entries(leading), self.__item, limit)
 
     def __value(self, key: bytes, stored: Any) -> V:
-        return self.__load(stored) if self.__is_record else stored  # type: ignore[no-any-return]
+        return stored if self.__record is None else self.__load(stored)  # type: ignore[no-any-return]
 
     def __item(self, key: bytes, stored: Any) -> tuple[Any, V]:
         return _parts_of(key, stored), self.__value(key, stored)
@@ -312,9 +317,7 @@ class _Keeper:
         index = self._index
         parts = [getattr(record, name) for name in index.on]
         key = self._head + b"".join(map(_part_bytes, parts, index.hashed)) + tail
-        if len(key) > KEY_BYTES_MAX:
-            refuse("KEY_TOO_LONG", f"{index.name} has keys of at most {KEY_BYTES_MAX} bytes")
-        return key
+        return _limited(key)
 
 
 class BoundIndex(Generic[V]):

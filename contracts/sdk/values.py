@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from consensus.primitives.codec import INT_MAX, INT_MIN
 from contracts.sdk.errors import refuse
@@ -24,20 +24,24 @@ def normal(value: Any, take: Callable[[int], None], depth: int = VALUE_DEPTH_MAX
     """
     kind = type(value)
     if kind is dict:
-        return _sorted_map(value, take, depth)
+        return sorted_map(value, take, depth)
     if kind is list or kind is tuple:
         return row(value, take, depth)
     names = getattr(kind, "__hansa_names__", None)
     if names is not None:
-        return _sorted_map({name: getattr(value, name) for name in names}, take, depth)
+        return sorted_map({name: getattr(value, name) for name in names}, take, depth)
     return row((value,), take, 1)[0]
 
 
 # The two loops below are where contracts' values go through, so each stands in line.
 
 
-def _sorted_map(value: dict[str, Any], take: Callable[[int], None], depth: int) -> dict[str, Any]:
-    _check_size(value, depth)
+def sorted_map(
+    value: dict[str, Any], take: Callable[[int], None], depth: int = VALUE_DEPTH_MAX
+) -> dict[str, Any]:
+    """:func:`normal` of a map."""
+    if depth == 0 or len(value) > VALUE_ITEMS_MAX:
+        _refuse_size(len(value))
     try:
         keys = sorted(value)
     except TypeError:
@@ -71,7 +75,8 @@ def row(
     items: Sequence[Any], take: Callable[[int], None], depth: int = VALUE_DEPTH_MAX
 ) -> list[Any]:
     """:func:`normal` of a list or tuple."""
-    _check_size(items, depth)
+    if depth == 0 or len(items) > VALUE_ITEMS_MAX:
+        _refuse_size(len(items))
     made = []
     size = 1
     for item in items:
@@ -94,11 +99,10 @@ def row(
     return made
 
 
-def _check_size(value: Any, depth: int) -> None:
-    if depth == 0:
-        refuse("VALUE_TOO_LARGE", f"nested deeper than {VALUE_DEPTH_MAX} levels")
-    if len(value) > VALUE_ITEMS_MAX:
-        refuse("VALUE_TOO_LARGE", f"{len(value)} items, more than {VALUE_ITEMS_MAX}")
+def _refuse_size(count: int) -> NoReturn:
+    if count > VALUE_ITEMS_MAX:
+        refuse("VALUE_TOO_LARGE", f"{count} items, more than {VALUE_ITEMS_MAX}")
+    refuse("VALUE_TOO_LARGE", f"nested deeper than {VALUE_DEPTH_MAX} levels")
 
 
 def _inner(item: Any, take: Callable[[int], None], depth: int) -> Any:
