@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -40,6 +41,8 @@ def test_a_commitment_opens_with_its_salt_and_value_and_nothing_else(
 def test_the_bytes_of_a_commitment_are_golden() -> None:
     found = commit(bytes(range(16)), {"name": "Abebe", "born": 19320807})
     assert found.hex() == "1648122fba3f086d50b4e46e7434c16d25b699f9f23d7055d036cfa443e43ed4"
+    specification = Path(__file__).parents[2] / "docs" / "spec" / "fields.md"
+    assert found.hex() in specification.read_text(encoding="utf-8")
     # A record stands for the map of its fields.
     assert commit(bytes(range(16)), Person("Abebe", 19320807)) == found
 
