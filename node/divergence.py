@@ -106,7 +106,8 @@ class Divergence:
             whole = {key: one for key, one in others.items() if one.has_writes}
             relevant = {key: one for key, one in lists.items() if key == me} | (whole or others)
             found = differences(relevant, len(content.wire_ids)) if me in relevant else []
-            details = await self._details(lists, found[0]) if found else {}
+            until_ms = self.exchange.details_until()
+            details = await self._details(lists, found[0], until_ms) if found else {}
             findings = Findings(lists, found, details, certified=certified, problem=problem)
             mine.sentence = await self._report("diverged", content, findings)
         finally:
@@ -161,8 +162,9 @@ class Divergence:
             one for one in differences(counted, len(content.wire_ids)) if one.dissent >= witness
         ]
         details: dict[int, dict[Entry, Detail]] = {}
+        until_ms = self.exchange.details_until()
         for one in found[:DETAILS_MAX]:
-            details[one.index] = await self._details(counted, one)
+            details[one.index] = await self._details(counted, one, until_ms)
         held: list[Pooled] = []
         if found:
             guilty = await self._guilty(content, found, details)
@@ -185,13 +187,13 @@ class Divergence:
         await self._report("split", content, findings)
 
     async def _details(
-        self, lists: Mapping[bytes, Outcomes], one: Difference
+        self, lists: Mapping[bytes, Outcomes], one: Difference, until_ms: int
     ) -> dict[Entry, Detail]:
         """What stands behind each entry, as far as one of its validators tells."""
         found: dict[Entry, Detail] = {}
         for entry, holders in one.holders:
             for key in holders if entry != NOTHING else ():
-                detail = await self.exchange.detail(lists[key], one.index)
+                detail = await self.exchange.detail(lists[key], one.index, until_ms)
                 if detail is not None:
                     found[entry] = detail
                     break

@@ -41,6 +41,9 @@ SETTLE_MS: Final = 500
 GATHER_MS: Final = 3_000
 POLL_MS: Final = 20
 ASK_AGAIN_MS: Final = 100
+DETAIL_MS: Final = 1_000
+DETAILS_MS: Final = 5_000
+"""For the details of one comparison in all: whoever is silent delays a report by no more."""
 
 NOBODY: Final = bytes(32)
 """The sender of an own list where this node does not vote."""
@@ -215,7 +218,7 @@ class Exchange:
         key = self._roster.validators[peer]
         request = frames.frame(frames.OUTCOMES, [content.height, content.digest])
         while True:
-            found = await self._ask(peer, request, Outcomes)
+            found = await self._ask(peer, request, Outcomes, GATHER_MS)
             if isinstance(found, Outcomes):
                 try:
                     self._check(found, content, key)
@@ -249,16 +252,20 @@ class Exchange:
             # The block hash commits to the receipts.
             raise PeerFault("OUTCOMES_INVALID", "other receipts, yet the same block")
 
-    async def detail(self, one: Outcomes, index: int) -> Detail | None:
+    def details_until(self) -> int:
+        """The (mono) moment after which a comparison that starts now asks for no more details."""
+        return self._clock.mono_ms() + DETAILS_MS
+
+    async def detail(self, one: Outcomes, index: int, until_ms: int) -> Detail | None:
         """The receipt and writes behind an entry of a list, from its sender; None if not told."""
         kept = self._kept.get(one.content_hash)
         if one.sender == self.me:
             return None if kept is None else kept.detail(index)
         peer = self._roster.network_key(one.sender)
-        if peer is None:
+        if peer is None or self._clock.mono_ms() >= until_ms:
             return None
         request = bytes([frames.WRITES]) + encode([one.height, one.content_hash, index])
-        found = await self._ask(peer, request, Detail)
+        found = await self._ask(peer, request, Detail, DETAIL_MS)
         if not isinstance(found, Detail):
             return None
         if found.entry != one.entries[index] or not found.is_true_to_itself:
@@ -266,11 +273,13 @@ class Exchange:
             return None
         return found
 
-    async def _ask(self, peer: bytes, request: bytes, wire: type[Wire]) -> Wire | bool:
+    async def _ask(
+        self, peer: bytes, request: bytes, wire: type[Wire], timeout_ms: int
+    ) -> Wire | bool:
         """The answer; else whether it may come later."""
         try:
             raw = await self._network.request(
-                peer, request, bytes_max=wire.bytes_max, timeout_ms=GATHER_MS
+                peer, request, bytes_max=wire.bytes_max, timeout_ms=timeout_ms
             )
             return wire.decode(raw)
         except PeerUnavailable as error:

@@ -61,13 +61,13 @@ async def _two_of_four(world: World) -> None:
     took_s = trio.current_time() - began
     _say(f"  8 of 9 transactions are committed after {took_s:.1f} s; the ninth:")
     for node, name in zip(world.up(), ALL, strict=True):
-        where = "held out" if held_out(node, odd) else "waits"
-        (report,) = reports(world, name)
-        key = report["first"]["key"]
-        _say(f"  {name}: {where}; report: {report['first']['tx_id']} {report['first']['calls']}")
-        _say(f"      first key {key['contract']}.{key['map']} {key['parts']}")
-        for result in report["first"]["results"]:
-            _say(f"      {', '.join(result['validators'])} wrote {json.dumps(result['value'])}")
+        _say(f"  {'held out' if held_out(node, odd) else 'waits'} at {name}")
+    first = reports(world, "v0")[0]["first"]
+    key = first["key"]
+    _say(f"  v0's report: transaction {first['tx_id']}, {', '.join(first['calls'])}")
+    _say(f"      first key {key['contract']}.{key['map']} {json.dumps(key['parts'])}")
+    for result in first["results"]:
+        _say(f"      {', '.join(result['validators'])} wrote {json.dumps(result['value'])}")
 
 
 def main() -> None:

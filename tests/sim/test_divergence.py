@@ -272,17 +272,22 @@ def test_a_report_that_cannot_be_written_keeps_nobody_from_going_on() -> None:
 
 
 @pytest.mark.parametrize(
-    "builds",
+    ("validators", "builds"),
     [
-        {"v1": "x", "v2": "x"},
-        {"v1": "x", "v2": "y"},
-        {"v0": "w", "v1": "x", "v2": "y", "v3": "z"},
+        (4, {"v1": "x", "v2": "x"}),
+        (4, {"v1": "x", "v2": "y"}),
+        (4, {"v0": "w", "v1": "x", "v2": "y", "v3": "z"}),
+        (7, {"v1": "x", "v2": "x", "v3": "x"}),
     ],
 )
-def test_what_splits_the_vote_is_held_out_and_all_else_committed(builds: dict[str, str]) -> None:
+def test_what_splits_the_vote_is_held_out_and_all_else_committed(
+    validators: int, builds: dict[str, str]
+) -> None:
+    names = [f"v{index}" for index in range(validators)]
+
     async def scenario(world: World) -> None:
         world.start_all()
-        await world.reach(1, ALL)
+        await world.reach(1, names)
         for name, build in builds.items():
             other_build(world.node(name), build)
         odd = [labelled(world, number) for number in (3, 5)]
@@ -303,19 +308,19 @@ def test_what_splits_the_vote_is_held_out_and_all_else_committed(builds: dict[st
             assert all(held_out(node, tx) for tx in odd)
             assert not any(held_out(node, tx) for tx in [*plain, *dependent, *after])
         assert all(machine.failure is None for machine in world.machines.values())
-        for name in ALL:
+        for name in names:
             told = reports(world, name)
             first = told[0]
             assert first["kind"] == "split" and first["certified"] is None
             assert first["first"]["tx_id"] == odd[0].tx_id.hex()
             assert first["first"]["key"]["map"] == "keys"
             assert sorted(first["held_out"]) == sorted(tx.tx_id.hex() for tx in odd)
-            assert len(first["outcomes"]) == len({builds.get(one, "") for one in ALL})
-            assert sorted(sum((one["validators"] for one in first["outcomes"]), [])) == ALL
+            assert len(first["outcomes"]) == len({builds.get(one, "") for one in names})
+            assert sorted(sum((one["validators"] for one in first["outcomes"]), [])) == names
         # One comparison was enough.
-        assert all(len(reports(world, name)) == 1 for name in ALL)
+        assert all(len(reports(world, name)) == 1 for name in names)
 
-    run_world(3, scenario, PARAMS)
+    run_world(3, scenario, PARAMS, validators=validators)
 
 
 def test_many_that_depend_on_each_other_do_not_hold_up_the_rest() -> None:
@@ -626,6 +631,34 @@ def test_answers_that_no_honest_validator_gives_cost_the_link(kind: int, what: s
         assert len(reports(world, "v0")) == 1
 
     run_world(6, scenario, PARAMS)
+
+
+def test_who_tells_nothing_does_not_keep_a_report_from_its_key() -> None:
+    """The next one is asked."""
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await world.reach(1, ALL)
+        other_build(world.node("v2"), "x")
+        silent = [name for name in ALL if name != "v2"][:2]
+        for name in silent:
+            node = world.node(name)
+
+            async def never(peer: bytes, payload: bytes, *, honest: Any = node.on_request) -> Any:
+                if payload[0] == frames.WRITES:
+                    await trio.sleep_forever()
+                return await honest(peer, payload)
+
+            node.on_request = never  # type: ignore[method-assign]
+        odd = labelled(world, 1)
+        await hand_in(world, [odd])
+        with trio.fail_after(20):
+            await world.machines["v2"].stopped.wait()
+        (report,) = reports(world, "v2")
+        assert report["first"]["key"]["map"] == "keys"
+        await everywhere(world, [odd])
+
+    run_world(12, scenario, PARAMS)
 
 
 def test_where_no_lists_come_ever_smaller_contents_find_it() -> None:
