@@ -100,6 +100,7 @@ class Proposal(Record):
     no: int = 0
     validators: int = 0  # how many there were at that count
     failure: str = ""  # why it failed: a code
+    detail: str = ""  # and its sentence
 
 
 class Vote(Record):
@@ -345,6 +346,7 @@ class Governance(Changes):
     @call(roles=("corporate_admin",))
     def withdraw(self, proposal: Number) -> None:
         """Take back an own proposal that is still open."""
+        self._check_direct()
         record = self._open(proposal)
         if record.organisation != self.ctx.organisation:
             refuse("NOT_OWN_PROPOSAL", f"{record.organisation} made the proposal")
@@ -366,6 +368,7 @@ class Governance(Changes):
         """Note that an accepted change could not be made: nothing of it was."""
         record = self._accepted(proposal)
         record.failure = code
+        record.detail = detail
         self._end(record, FAILED)
 
     # --- asking -----------------------------------------------------------------------------
@@ -414,13 +417,17 @@ class Governance(Changes):
     # --- votes and their count --------------------------------------------------------------
 
     def _check_elector(self) -> None:
-        """The caller's organisation has a validator, and a person acts, not a contract."""
-        if self.ctx.callers:
-            refuse("ONLY_DIRECT", f"not through the contract {self.ctx.callers[-1]}")
+        """The caller's organisation has a validator, and the caller acts directly."""
+        self._check_direct()
         for validator in self.validators.values():
             if validator.organisation == self.ctx.organisation:
                 return
         refuse("NOT_AUTHORISED", "needs an organisation that has a validator")
+
+    def _check_direct(self) -> None:
+        """Nobody's voice is used by a contract on the way."""
+        if self.ctx.callers:
+            refuse("ONLY_DIRECT", f"not through the contract {self.ctx.callers[-1]}")
 
     def _propose(
         self, kind: str, summary: str, args: dict[str, Any], height: int, expires_ms: int
@@ -532,6 +539,7 @@ class Governance(Changes):
             "status": status,
             "in_force": record.in_force,
             "failure": record.failure,
+            "detail": record.detail,
             "yes": tally.yes,
             "no": tally.no,
             "validators": tally.validators,

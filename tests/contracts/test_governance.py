@@ -179,12 +179,15 @@ class Trap(Contract):
     name = "trap"
 
     @call
-    def spring(self) -> None:
-        self.invoke("governance", "vote", proposal=1, yes=True)
+    def spring(self, method: str) -> None:
+        if method == "vote":
+            self.invoke("governance", "vote", proposal=1, yes=True)
+        self.invoke("governance", method, proposal=1)
 """
     council = Council(ELECTORS[:4], "byzantine", package_of([("trap.py", trap)]))
     council.propose("params", changes=SOON)
-    council.refused("ONLY_DIRECT", SECOND, "spring", "trap")
+    for method in ("vote", "withdraw"):
+        council.refused("ONLY_DIRECT", FIRST, "spring", "trap", method=method)
 
 
 def test_nobody_calls_what_the_runtime_calls(council: Council) -> None:
@@ -860,6 +863,7 @@ def test_a_change_that_can_t_be_made_any_more_has_failed_and_changed_nothing(
     council.pass_blocks(30 - council.height)
     found = council.shown(proposal)
     assert (found["status"], found["failure"]) == ("FAILED", "UNKNOWN_ORGANISATION")
+    assert found["detail"] == f"{MAKER} is no active organisation"
     assert council.ask("node_list") == before
 
 
