@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from contracts.runtime.steps import ENTRY, INT_KEY_UNIT, ITEM, TEXT_FREE, TEXT_UNIT, Meter
+from contracts.runtime.steps import (
+    ENTRY,
+    INT_KEY_UNIT,
+    ITEM,
+    SEEK_UNIT,
+    TEXT_FREE,
+    TEXT_UNIT,
+    Meter,
+)
 
 TEXT_MAX: Final = 1 << 20  # characters of a text, bytes of bytes
 ITEMS_MAX: Final = 100_000  # of a list, a tuple or a map
@@ -14,7 +22,8 @@ INT_KEYS_MAX: Final = 1_000  # entries of a map that takes whole numbers as keys
 INT_LIMIT: Final = 1 << 256
 INT_BITS: Final = 256
 DEPTH_MAX: Final = 16  # of values that are compared
-NEEDLE_MAX: Final = 100
+LETTER_BY_LETTER: Final = 2_500  # letters of a text in which any needle may take its whole length
+NEEDLE_MAX: Final = 100  # letters of a needle that count in a longer one
 
 SCALARS: Final = frozenset((bool, bytes, int, str, type(None)))
 SEQUENCES: Final = frozenset((list, range, tuple))
@@ -118,9 +127,14 @@ def sizes_of(meter: Meter) -> Sizes:
         return key_in(value, mapping)
 
     def seek(needle: Any, text: Any, needle_max: int = NEEDLE_MAX) -> None:
-        """Take the steps for looking for a text in another."""
-        length = len(text)
+        """Take the steps for looking for a text in another.
+
+        CPython compares the two letter by letter in short texts, and for short needles.
+        """
+        length, sought = len(text), len(needle)
         if length > TEXT_FREE:
-            meter.charge(length * (16 + min(len(needle), needle_max)) // (16 * TEXT_UNIT))
+            if length >= LETTER_BY_LETTER:
+                sought = min(sought, needle_max)
+            meter.charge(length * (SEEK_UNIT + sought) // (SEEK_UNIT * TEXT_UNIT))
 
     return Sizes(meter.charge, size, fit, room, items, key, key_in, new_key, seek)

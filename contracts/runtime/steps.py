@@ -44,6 +44,7 @@ HANDLER: Final = 100  # an exception is made, thrown and caught
 # --- what sizes say: charged before the work -----------------------------------------------------
 TEXT_FREE: Final = 64  # characters that are part of the operation's own price
 TEXT_UNIT: Final = 4  # characters or bytes a step, above these
+SEEK_UNIT: Final = 16  # letters of a needle for which a text is read once more
 ITEM: Final = 1  # an item copied, joined, added up
 ITEM_LOOKED_AT: Final = 4  # an item compared or formatted
 ENTRY: Final = 8  # an entry of a map copied
@@ -87,8 +88,9 @@ PRICES: Final = (
     Price("items copied, joined, added up", f"{ITEM} an item; a map's {ENTRY} an entry"),
     Price("==, <, in over lists, tuples, maps, records", f"{ITEM_LOOKED_AT} an item looked at"),
     Price(
-        "in a text",
-        f"1 for each {TEXT_UNIT} characters, times the length sought (at most 100) / 16",
+        "in, find, count, replace, split, ... of a text",
+        f"1 for each {TEXT_UNIT} characters, and once more for each {SEEK_UNIT} of what is "
+        "sought (100 at most in texts above 2,500, but for rfind and rpartition)",
     ),
     Price(
         "sorted, sort",
