@@ -92,7 +92,7 @@ class NetworkSection(Section):
     peers: Annotated[
         dict[str, PeerAddress],
         Field(
-            description='other addresses than the genesis document has: {name = "host:port"}',
+            description='other addresses than the chain has: {name = "host:port"}',
             max_length=256,
         ),
     ] = {}
