@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +21,8 @@ from consensus.primitives.errors import InputError
 if TYPE_CHECKING:
     from cli.client import Client
     from cli.sending import CallSpec
-    from contracts.runtime.package import Package
+    from contracts.runtime.package import Package, SourceFile
+    from contracts.runtime.source import Finding
 
 GOVERNANCE: Final = "governance"
 CALLS_BYTES_MAX: Final = 60_000
@@ -90,29 +92,61 @@ def new(name: str, folder: Path) -> None:
 # --- checking --------------------------------------------------------------------------------
 
 
-def read_package(files: Sequence[Path], root: Path) -> Package:
-    """The package in the files. Raises InputError CONTRACT_REFUSED and those of reading."""
-    from contracts.runtime.package import FILE_BYTES_MAX, package_of
+def read_sources(files: Sequence[Path], root: Path) -> list[SourceFile]:
+    """The files with their paths from ``root``. Raises InputError CONTRACT_REFUSED for a path that
+    no import can name and for what is no text, and those of reading."""
+    from contracts.runtime.package import FILE_BYTES_MAX, PATH, SourceFile
     from node.keystore import read_limited
 
     base = root.resolve()
-    sources: list[tuple[str, str]] = []
+    sources = []
     for file in files:
-        try:
-            path = file.resolve().relative_to(base).as_posix()
-        except ValueError:
+        found = file.resolve()
+        path = found.relative_to(base).as_posix() if found.is_relative_to(base) else ""
+        if not PATH.fullmatch(path):
             raise InputError(
-                "CONTRACT_REFUSED", f"{file} is not below {base}: give --root"
-            ) from None
+                "CONTRACT_REFUSED",
+                f"{file}: imports can't name it: small letters, digits and '_', ending in .py,"
+                f" below {base} (--root)",
+            )
         raw = read_limited(file, FILE_BYTES_MAX, "contract source")
         try:
-            sources.append((path, raw.decode("ascii")))
-        except UnicodeDecodeError as error:
-            line = raw[: error.start].count(b"\n") + 1
-            raise InputError(
-                "CONTRACT_REFUSED", f"{path}:{line}: not ASCII; texts may use \\u escapes"
-            ) from None
-    return package_of(sources)
+            sources.append(SourceFile(path, raw.decode()))
+        except UnicodeDecodeError:
+            raise InputError("CONTRACT_REFUSED", f"{path} is no text") from None
+    return sources
+
+
+def read_package(files: Sequence[Path], root: Path) -> Package:
+    """The package in the files, if a chain would take it. Raises InputError CONTRACT_REFUSED with
+    the first finding, and those of reading."""
+    package, findings = _judged(read_sources(files, root))
+    if findings:
+        raise InputError(
+            "CONTRACT_REFUSED",
+            f"{len(findings)} findings, the first: {findings[0]}; all: hansa contract check",
+        )
+    assert package is not None
+    return package
+
+
+def _judged(sources: list[SourceFile]) -> tuple[Package | None, list[Finding]]:
+    """The package, if there is one to speak of, and every finding in the order of the text."""
+    from contracts.runtime.loader import check as findings_of
+    from contracts.runtime.package import package_of
+    from contracts.runtime.source import Findings, parse
+
+    found = Findings()
+    for source in sources:
+        parse(source, found)
+    findings, package = found.found, None
+    if not findings:
+        package = package_of([(source.path, source.text) for source in sources])
+        findings = findings_of(package)
+    order = [source.path for source in sources]
+    places = {path: index for index, path in enumerate(order)}
+    findings = sorted(findings, key=lambda one: (places.get(one.file, 0), one.line, one.column))
+    return package, findings
 
 
 @contract.command()
@@ -122,55 +156,30 @@ def read_package(files: Sequence[Path], root: Path) -> Package:
 def check(files: tuple[Path, ...], root: Path) -> None:
     """Say whether a chain would take the contract in FILES, and every reason why not.
 
-    A line for each finding: file:line:column, the rule, the reason. Exit code 1 if there are any.
+    A line for each finding: file:line:column, rule, reason. Exit code 1 if there are any.
 
     \b
     Examples:
       hansa contract check greeter.py
       hansa contract check trade/terms.py trade/orders.py --json
     """
-    from contracts.runtime.loader import check as findings_of
-
-    package = read_package(files, root)
-    findings = findings_of(package)
+    package, findings = _judged(read_sources(files, root))
     if current().json:
         output.print_json(
             {
-                "name": package.name,
-                "version": package.version,
-                "digest": package.digest.hex(),
-                "findings": [
-                    {
-                        "file": one.file,
-                        "line": one.line,
-                        "column": one.column,
-                        "rule": one.rule,
-                        "reason": one.reason,
-                    }
-                    for one in findings
-                ],
+                "name": package and package.name,
+                "version": package and package.version,
+                "digest": package and package.digest.hex(),
+                "findings": [dataclasses.asdict(one) for one in findings],
             }
         )
     else:
         for one in findings:
-            click.echo(f"{one.file}:{one.line}:{one.column} {one.rule} {one.reason}")
-        if not findings:
+            click.echo(str(one))
+        if package is not None and not findings:
             click.echo(f"{package.name} version {package.version} may run: {package.digest.hex()}")
     if findings:
         click.get_current_context().exit(output.REFUSED)
-
-
-def require_accepted(package: Package) -> None:
-    """Raises InputError CONTRACT_REFUSED with the first finding."""
-    from contracts.runtime.loader import check as findings_of
-
-    if found := findings_of(package):
-        first = found[0]
-        raise InputError(
-            "CONTRACT_REFUSED",
-            f"{len(found)} findings, the first: {first.file}:{first.line}:{first.column}"
-            f" {first.reason}; all of them: hansa contract check",
-        )
 
 
 # --- what a chain runs -----------------------------------------------------------------------
@@ -305,7 +314,6 @@ def propose(
       hansa contract propose greeter.py --devnet
     """
     package = read_package(files, root)
-    require_accepted(package)
     seed = seed_of(devnet, folder)
     with open_client() as client:
         _require_affordable(client, package)
@@ -406,7 +414,6 @@ def rehearse(files: tuple[Path, ...], blocks: int, data: Path | None, root: Path
     from cli.rehearsal import rehearse as run
 
     package = read_package(files, root)
-    require_accepted(package)
     with contextlib.ExitStack() as stack:
         source: BlockSource
         if data is None:
