@@ -26,7 +26,8 @@ class Receipt(Wire):
 
     ``detail`` is the contract's own sentence on a refusal, chosen by contract code, or empty. The
     text of an unexpected exception never enters: it may differ between machines.
-    A failed transaction has no events, a None result, and changed no contract state.
+    A failed transaction has no events, a None result, and changed no contract state. What a block
+    runs by itself (due calls, activations) has [contract, method] as its result.
     """
 
     bytes_max: ClassVar[int] = 1 << 20

@@ -101,7 +101,7 @@ class BlockExecutor:
             ran = self._by_itself(
                 call.contract, call.method, call.args, overlay, DUE_STEPS_MAX, call.organisation
             )
-            self._keep(ran, overlay)
+            self._keep(ran, overlay, call.contract, call.method)
             self._usage.line(call.organisation).count(ran.steps_used, 0, 1, 0)
 
     def _activate(self, key: bytes, proposal: int) -> None:
@@ -109,13 +109,14 @@ class BlockExecutor:
         and its migration run; if one fails, the old code stays and governance is told."""
         overlay = Overlay(self._overlay)
         ran, registry = self._activated(proposal, overlay)
-        self._keep(ran, overlay)
+        self._keep(ran, overlay, system.GOVERNANCE, "activate")
         if ran.code == OK:
             self._run_code(registry)
         else:
             args = {"proposal": proposal, "code": ran.code, "detail": ran.detail}
             overlay = Overlay(self._overlay)
-            self._keep(self._tell_governance("failed", args, overlay), overlay)
+            ran = self._tell_governance("failed", args, overlay)
+            self._keep(ran, overlay, system.GOVERNANCE, "failed")
         self._overlay.put(key, None)  # whatever became of it, not again
         self.system_changed = True
 
@@ -162,7 +163,7 @@ class BlockExecutor:
         overlay = Overlay(self._overlay)
         overlay.changes.update(system.package_values(package))
         ran, registry = self._with_new_code(Ran(OK, "", 0, ()), overlay)
-        self._keep(ran, overlay)
+        self._keep(ran, overlay, package.name, "migrate")
         if ran.code == OK:
             self._run_code(registry)
         return self.due_receipts[-1]
@@ -173,15 +174,16 @@ class BlockExecutor:
             self._session = Session(registry, self._block, self._ask_identity)
             self._usage = self._usage_book()
 
-    def _keep(self, ran: Ran, overlay: Overlay) -> None:
-        """Keep the receipt of what ran by itself, and if it went well its writes."""
+    def _keep(self, ran: Ran, overlay: Overlay, contract: str, method: str) -> None:
+        """Keep the receipt of what ran by itself, and if it went well its writes. Nobody waits for
+        a result, so there stands what it was."""
         wire_id = sha256(encode([_DUE_TAG, self._block.height, len(self.due_receipts)]))
         succeeded = ran.code == OK
         if succeeded:
             self._overlay.absorb(overlay)
         events = ran.events if succeeded else ()
         self.due_receipts.append(
-            Receipt(wire_id, ran.code, ran.detail, ran.steps_used, events, None)
+            Receipt(wire_id, ran.code, ran.detail, ran.steps_used, events, [contract, method])
         )
         self.due_write_sets.append(overlay.changes if succeeded else {})
 
