@@ -75,8 +75,10 @@ def finish_rotation(folder: Path, key_path: Path) -> bytes:
             raise InputError("NO_NEXT_KEY", f"{folder / NEXT_KEY} does not exist")
         new = key_info(folder / NEXT_KEY).key
         kv = LevelKV(folder / CHAIN)
-        validators = System.read(StateStore(kv)).validators
-        kv.close()
+        try:
+            validators = System.read(StateStore(kv)).validators
+        finally:
+            kv.close()
         old = key_info(key_path).key if key_path.exists() else b""
         if new not in validators or old in validators:
             raise InputError(

@@ -12,7 +12,7 @@ import pytest
 from cli.client import Client
 from cli.network import NodeSpec
 from node.keystore import key_info
-from node.setup import CONSENSUS_KEY, NETWORK_KEY, NEXT_KEY
+from node.setup import CONSENSUS_KEY, NEXT_KEY
 from tests.e2e.conftest import Tell
 from tests.e2e.load import Load, check, end, under_load
 from tests.e2e.support import Devnet, devnet, hansa, until
@@ -69,20 +69,20 @@ def test_a_validator_is_added_and_removed_by_vote_under_load(
 ) -> None:
     first, second = net.nodes[0], net.nodes[1]
     member = net.organisations[0].id
-    joiner = net.network.add_node("node6", member)
-    net.start(joiner)
-    net.network.wait_answering([joiner])
+    there = ("--dir", net.network.folder)
+    made = hansa(net.network, "devnet", "add-node", "node6", "--organisation", member, *there)
+    joiner = net.nodes[5]
+    assert made["url"] == joiner.url
     assert "not admitted" in net.status(joiner)["reason"]
-    folder = net.network.folder / joiner.name
-    network_key = key_info(folder / NETWORK_KEY).key
+    network_key = bytes.fromhex(made["network_key"])
     net.decide(
         "node", network_key=network_key, name="node6", organisation=member,
-        addresses=[f"127.0.0.1:{joiner.p2p_port}"],
+        addresses=[made["address"]],
     )  # fmt: skip
     net.network.wait_ready([joiner])
     assert (net.status(joiner)["role"], net.status(joiner)["voting"]) == ("full", False)
     added = net.decide(
-        "validator_add", name="node6", consensus_key=key_info(folder / CONSENSUS_KEY).key,
+        "validator_add", name="node6", consensus_key=bytes.fromhex(made["consensus_key"]),
         organisation=member, network_key=network_key,
     )  # fmt: skip
     until(lambda: bool(net.status(joiner)["voting"]), "node6 votes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from consensus.block import Content, SealedBlock
@@ -57,9 +57,16 @@ class OneChain:
     kv: KV = field(default_factory=MemoryKV)
     validators: int = 4
     numbers: int = 0
+    keys: dict[str, bytes] = field(default_factory=dict)
+    """Other consensus keys than those made of the validators' names."""
 
     def __post_init__(self) -> None:
-        self.document = document(self.params, self.validators, 1)
+        made = document(self.params, self.validators, 1)
+        validators = tuple(
+            replace(one, consensus_key=self.keys.get(one.name, one.consensus_key))
+            for one in made.validators
+        )
+        self.document = replace(made, validators=validators)
         self.chain = self.open()
 
     def open(self) -> Chain:
