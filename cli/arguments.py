@@ -67,9 +67,8 @@ def parse_arguments(
         else:
             given.add(name)
             try:
-                found[name] = reader.read(
-                    properties[name], parse_value(properties[name], text), name
-                )
+                value = parse_value(properties[name], text)
+                found[name] = reader.read(properties[name], value, name)
             except ValueError as error:
                 reader.mistakes.append(f"{name}: {error}")
     reader.mistakes += [f"{name}: is missing" for name in declared["required"] if name not in given]
@@ -161,6 +160,9 @@ class _Reader:
 
     def read(self, schema: Mapping[str, Any], value: Any, where: str) -> Any:
         """The canonical value; each mistake enters the list with its place, as items[0].item."""
+        if type(value) is str and not _has_utf8(value):
+            self.mistakes.append(f"{where}: is no text: it has no UTF-8 form")
+            return value
         if "visibility" in schema:
             return self._committed(schema, value, where)
         if "anyOf" in schema and value is not None:
@@ -230,6 +232,15 @@ class _Reader:
         opening = Opening(where, schema["visibility"], commit(salt, clear), salt, clear)
         self.openings.append(opening)
         return opening.commitment
+
+
+def _has_utf8(text: str) -> bool:
+    """Whether it is text at all: JSON and command lines can hold halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shape_of(schema: Mapping[str, Any]) -> str:

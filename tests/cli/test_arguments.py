@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cli.arguments import Parsed, parse_arguments, parse_value, shape_of
 from consensus.primitives.codec import data_to_json, encode
@@ -228,6 +230,8 @@ def test_money_and_dates_are_written_as_people_write_them() -> None:
         ("contact=" + "x" * 41, "contact: must have 1 to 40 characters"),
         ('contact={"commitment": "00"}', "contact: a commitment is 32 bytes as hex"),
         ("gtin=09521321000019", "gtin: not a valid GTIN"),
+        ("contact=\ud800", "contact: is no text"),
+        ('people=["\\ud800"]', "people[0]: is no text"),
         ('people=["2030-01-01", 7]', "people[1]: there is no such day"),
     ],
 )
@@ -273,3 +277,32 @@ def test_a_schema_of_another_time_is_not_guessed_at() -> None:
     with pytest.raises(InputError) as caught:
         parse_arguments(schema, "a", "b", "call", ["c=x"])
     assert caught.value.code == "SCHEMA_UNKNOWN"
+
+
+EVERY = [
+    (contract, method, declared)
+    for contract, described in REAL.items()
+    for method, declared in described["methods"].items()
+]
+SNIPPETS = st.sampled_from(
+    ["null", "true", "-1", "99999999999999999999", "1.5", "[]", "{}", "[[]]", '{"hex": "0"}',
+     '{"hex": "00"}', '[{"item": {}}]', "12.50 EUR", '{"commitment": 1}', "\ud800", "", "--", "="]
+)  # fmt: skip
+
+
+@given(st.data())
+def test_any_words_give_arguments_or_a_named_mistake(data: st.DataObject) -> None:
+    contract, method, declared = data.draw(st.sampled_from(EVERY))
+    names = st.sampled_from([*declared["args"]["properties"], "nonsense"])
+    pair = st.builds(lambda n, t: [f"{n}={t}"], names, SNIPPETS | st.text(max_size=20))
+    option = st.builds(lambda n, t: [f"--{n.replace('_', '-')}", t], names, SNIPPETS)
+    words = data.draw(st.lists(pair | option | SNIPPETS.map(lambda one: [one]), max_size=5))
+    given_words = [word for one in words for word in one]
+    try:
+        parsed = parse_arguments(REAL, contract, method, declared["kind"], given_words)
+    except InputError as error:
+        assert error.code == "BAD_ARGUMENT"
+        assert error.message.startswith(f"{contract}.{method}: ")
+    else:
+        assert set(declared["args"]["required"]) <= set(parsed.args)
+        encode(parsed.args)
