@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 from collections import OrderedDict
 from collections.abc import Callable
@@ -40,6 +41,8 @@ PARAMS = Params(round_timeout_ms=1_000, empty_block_interval_ms=3_000)
 ALL = ["v0", "v1", "v2", "v3"]
 ODD = "odd"
 """A label that other builds store in another way."""
+ANY = "any"
+executions = itertools.count()
 
 
 # --- other builds ------------------------------------------------------------------------------
@@ -48,7 +51,7 @@ ODD = "odd"
 @functools.cache
 def built(packages: tuple[Package, ...], build: str, *methods: str) -> Registry:
     """Contracts as another build runs them: named methods store any odd label with the build's
-    name behind it."""
+    name behind it, or, by the build ``ANY``, another label at each execution."""
     registry = Registry.of(packages)
     for name in methods:
         contract, called = name.split(".")
@@ -58,7 +61,7 @@ def built(packages: tuple[Package, ...], build: str, *methods: str) -> Registry:
 
         def odd(contract: Any, *, run: Any = method.function, **args: Any) -> Any:
             if args["label"].startswith(ODD):
-                args["label"] += build
+                args["label"] += str(next(executions)) if build == ANY else build
             return run(contract, **args)
 
         method.function = odd
@@ -321,6 +324,50 @@ def test_what_splits_the_vote_is_held_out_and_all_else_committed(
         assert all(len(reports(world, name)) == 1 for name in names)
 
     run_world(3, scenario, PARAMS, validators=validators)
+
+
+def test_code_that_gives_something_else_each_time() -> None:
+    """It agrees with nobody, not even with what it gave before a restart."""
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await world.reach(1, ALL)
+        for name in ALL:
+            other_build(world.node(name), ANY)
+        odd, plain = labelled(world, 1), [labelled(world, number, "plain") for number in (2, 3)]
+        await hand_in(world, [plain[0], odd, plain[1]])
+        await world.until(lambda: bool(reports(world, "v1")))
+        await world.crash("v1")
+        other_build(world.start("v1"), ANY)
+        await everywhere(world, plain)
+        for name in ("v0", "v2", "v3"):
+            assert held_out(world.node(name), odd)
+        await hand_in(world, after := [labelled(world, 4, "plain")], "v1")
+        await everywhere(world, after)
+        assert not any(has(node, odd) for node in world.up())
+        assert all(machine.failure is None for machine in world.machines.values())
+
+    run_world(13, scenario, PARAMS)
+
+
+def test_alone_with_code_that_gives_something_else_each_time() -> None:
+    """It stops by what it voted for; executing once more could agree by chance."""
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await world.reach(1, ALL)
+        other_build(world.node("v2"), ANY)
+        odd = labelled(world, 1)
+        await hand_in(world, [odd])
+        with trio.fail_after(60):
+            await world.machines["v2"].stopped.wait()
+        (report,) = reports(world, "v2")
+        ran = next(executions)
+        mine = next(one for one in report["first"]["results"] if one["validators"] == ["v2"])
+        assert f"'{ODD}{ran - 1}'" in str(mine["value"]), "its only execution is the one reported"
+        await everywhere(world, [odd])
+
+    run_world(14, scenario, PARAMS)
 
 
 def test_many_that_depend_on_each_other_do_not_hold_up_the_rest() -> None:
