@@ -324,6 +324,7 @@ class Declarations:
     def _attributes(self, info: ClassInfo) -> None:
         """What a contract's methods put on ``self``, for the length of one call."""
         known = info.data() | names.CONTRACT_DATA | names.CONTRACT_METHODS
+        known.update(*[at.methods for at in info.line()])
         for node in ast.walk(info.node):
             match node:
                 case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()):
