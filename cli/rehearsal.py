@@ -193,7 +193,13 @@ async def _rehearse(package: Package, source: BlockSource, blocks: int, say: Say
             in_force = copy.digest_of(package.name)
             continue
         header = outcome.header
-        block = BlockContext(header.chain_id, header.height, header.time_ms, header.proposer)
+        block = BlockContext(
+            header.chain_id,
+            header.height,
+            header.time_ms,
+            header.proposer,
+            outcome.content.evidence,
+        )
         if migration is None:
             migration = new.migrate(block)
         new.run(block, outcome.transactions, outcome.receipts, outcome.write_sets)

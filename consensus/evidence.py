@@ -62,6 +62,11 @@ class Evidence(Wire):
     second: Annotated[bytes, Blob(STATEMENT_BYTES_MAX)]
     second_signature: Annotated[bytes, SIGNATURE]
 
+    @property
+    def height(self) -> int:
+        """The height that checked evidence concerns."""
+        return _parts(self.first)[1]
+
     def check(self, chain_id: bytes) -> int:
         """The height it concerns. Raises PeerFault EVIDENCE_INVALID if it proves nothing."""
         if self.kind not in TAGS:

@@ -371,7 +371,9 @@ class Chain:
         """
         assert content.parent == self.hash, "contents are executed on the tip"
         await self._check_content(content, bodies, verified)
-        block = BlockContext(self.chain_id, content.height, content.time_ms, content.proposer)
+        block = BlockContext(
+            self.chain_id, content.height, content.time_ms, content.proposer, content.evidence
+        )
         executor = BlockExecutor(self.registry, self.state, block)
         executor.begin()
         receipts: list[Receipt] = []

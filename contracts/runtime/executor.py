@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
+from consensus.evidence import Evidence
 from consensus.primitives.codec import encode
 from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import InputError
@@ -95,6 +96,8 @@ class BlockExecutor:
                 self._overlay, self._block.height, ACTIVATIONS_MAX
             ):
                 self._activate(key, proposal)
+            for evidence in self._block.evidence:
+                self._accuse(evidence)
         for key, call in due.ripe(self._overlay, self._block.time_ms, DUE_CALLS_MAX):
             self._overlay.put(key, None)
             overlay = Overlay(self._overlay)
@@ -119,6 +122,13 @@ class BlockExecutor:
             self._keep(ran, overlay, system.GOVERNANCE, "failed")
         self._overlay.put(key, None)  # whatever became of it, not again
         self.system_changed = True
+
+    def _accuse(self, evidence: Evidence) -> None:
+        """Show governance which validator contradicted itself."""
+        overlay = Overlay(self._overlay)
+        args = {"key": evidence.sender, "kind": evidence.kind, "height": evidence.height}
+        ran = self._tell_governance("accuse", args, overlay)
+        self._keep(ran, overlay, system.GOVERNANCE, "accuse")
 
     def _activated(self, proposal: int, overlay: Overlay) -> tuple[Ran, Registry]:
         ran = self._tell_governance("activate", {"proposal": proposal}, overlay)

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import msgpack
 
+from consensus.evidence import Evidence
 from consensus.primitives.codec import encode_normal
 from consensus.primitives.errors import CodecError, InputError, LocalFault
 from consensus.receipt import EVENTS_MAX, Event
@@ -41,12 +42,13 @@ TIMED: Final = ("timed",)
 
 @dataclasses.dataclass(frozen=True)
 class BlockContext:
-    """The block that a transaction runs in."""
+    """The block that a transaction runs in, and what it holds against validators."""
 
     chain_id: bytes
     height: int
     time_ms: int
     proposer: bytes
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Caller(NamedTuple):

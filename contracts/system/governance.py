@@ -69,6 +69,15 @@ LIST_MAX: Final = 100
 SOURCE_MAX: Final = 60_000
 FILES_MAX: Final = 32
 
+# What evidence shows, by its kind.
+FAULTS: Final = (
+    "two proposals in one round",
+    "two prepares in one round",
+    "two commits in one round",
+    "two round changes in one round",
+    "a round change that hides a commit",
+)
+
 OPEN: Final = "OPEN"
 ACCEPTED: Final = "ACCEPTED"
 ACTIVE: Final = "ACTIVE"
@@ -108,6 +117,17 @@ class Vote(Record):
     key: bytes
     yes: bool
     time: Timestamp
+
+
+class Accusation(Record):
+    """Proof, in a block, that a validator signed what no honest one signs."""
+
+    key: PublicKey
+    name: str  # of the validator whose key it then was; empty if it had left
+    organisation: str
+    fault: str
+    height: int  # that its votes were about
+    block: int  # that has the proof
 
 
 class Tally(Record):
@@ -153,6 +173,7 @@ class Governance(Changes):
     proposals = Map(Proposal, key=("number",))
     last_proposal = Counter()
     votes = Map(Vote, key=("proposal", "organisation"))
+    accusations = Map(Accusation, key=("key", "height", "kind"))
     # Which block makes an accepted change. The runtime takes an entry out when it has.
     schedule = Map(int, key=("height", "proposal"))
 
@@ -371,6 +392,19 @@ class Governance(Changes):
         record.detail = detail
         self._end(record, FAILED)
 
+    @timed
+    def accuse(
+        self, key: PublicKey, kind: Annotated[int, Int(1, len(FAULTS))], height: Height
+    ) -> None:
+        """Keep who contradicted itself. The runtime tells this of a block's evidence."""
+        found = Accusation(key, "", "", FAULTS[kind - 1], height, self.ctx.height)
+        for validator in self.validators.values():
+            if validator.key == key:
+                found.name = validator.name
+                found.organisation = validator.organisation
+        self.accusations.put((key, height, kind), found)
+        self.emit("ValidatorAccused", key=key, name=found.name, fault=found.fault, height=height)
+
     # --- asking -----------------------------------------------------------------------------
 
     @query
@@ -390,6 +424,11 @@ class Governance(Changes):
     def validator_list(self) -> list[Validator]:
         """The validators, in the order of their turns, as the next block's header names them."""
         return list(self.validators.values())
+
+    @query
+    def accusation_list(self) -> list[Accusation]:
+        """What stands against validators, the first hundred by key; what follows is for a vote."""
+        return list(self.accusations.values(limit=LIST_MAX))
 
     @query
     def node_list(self) -> list[Node]:

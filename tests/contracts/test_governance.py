@@ -7,17 +7,29 @@ from typing import Any
 
 import pytest
 
+from consensus.evidence import TAGS, Evidence
 from consensus.params import Params
+from consensus.primitives.codec import encode
 from consensus.primitives.crypto import public_key, sha256
 from consensus.primitives.errors import InputError
 from consensus.transaction import Call
 from consensus.validators import Thresholds
 from contracts.runtime import system
+from contracts.runtime.executor import BlockContext
 from contracts.runtime.package import Package, package_of
 from contracts.runtime.registry import Registry, builtin_packages
 from contracts.system.changes import BOUNDS, VALIDATORS_MAX
-from contracts.system.governance import EXPIRY_MS, quorum
-from tests.contracts.ledger import CONSORTIUM, MAKER, REGULATOR, Ledger, consortium, gln, seed_of
+from contracts.system.governance import EXPIRY_MS, FAULTS, quorum
+from tests.contracts.ledger import (
+    CHAIN,
+    CONSORTIUM,
+    MAKER,
+    REGULATOR,
+    Ledger,
+    consortium,
+    gln,
+    seed_of,
+)
 
 BUILTIN = Registry.of(builtin_packages())  # loaded once for all tests
 ELECTORS = [gln(number) for number in range(20, 30)]
@@ -96,6 +108,11 @@ class Council(Ledger):
         args["governance"]["packages"] = [as_argument(package) for package in packages]
         super().__init__(BUILTIN.with_packages(packages), args)
         self.owners = owners
+
+    evidence: tuple[Evidence, ...] = ()  # that the next blocks hold
+
+    def block_context(self) -> BlockContext:
+        return dataclasses.replace(super().block_context(), evidence=self.evidence)
 
     def propose(self, method: str, /, **args: Any) -> int:
         """The number of a proposal by the first owner."""
@@ -873,6 +890,37 @@ def test_a_failed_change_of_the_validators_makes_way_for_the_next(council: Counc
     council.pass_blocks(29 - council.height)
     assert council.shown(proposal)["status"] == "FAILED"
     council.decide(council.propose("validator_rotate", name="v0", consensus_key=NEW_KEY))
+
+
+def test_evidence_in_a_block_is_shown_to_governance(council: Council) -> None:
+    def votes(key: bytes, kind: int, height: int) -> Evidence:
+        first, second = (encode([CHAIN, height, 0, bytes([side]) * 32]) for side in (1, 2))
+        return Evidence(kind, key, first, bytes(64), second, bytes(64))
+
+    assert council.ask("accusation_list") == []
+    council.evidence = (votes(consensus_key("v2"), 2, 7), votes(NEW_KEY, 5, 3))
+    council.block()
+    council.evidence = ()
+    council.block()
+    known, left = sorted(council.ask("accusation_list"), key=lambda one: not one["name"])
+    assert known == {
+        "key": consensus_key("v2"),
+        "name": "v2",
+        "organisation": THIRD,
+        "fault": "two prepares in one round",
+        "height": 7,
+        "block": council.height - 1,
+    }
+    assert (left["key"], left["name"]) == (NEW_KEY, "")
+    assert left["fault"] == "a round change that hides a commit"
+    # The validator stays until it is voted out.
+    assert "v2" in council.names()
+    args = {"key": NEW_KEY, "kind": 1, "height": 1}
+    assert council.send(FIRST, "accuse", "governance", **args).code == "UNKNOWN_METHOD"
+
+
+def test_every_kind_of_evidence_has_its_words() -> None:
+    assert sorted(TAGS) == list(range(1, len(FAULTS) + 1))
 
 
 def test_events_tell_of_proposals_votes_and_decisions(council: Council) -> None:
