@@ -58,6 +58,7 @@ from tests.conformance.words import (
     KIND_A,
     KINDS,
     LIMIT,
+    SALT,
     Base,
     Entry,
     Kind,
@@ -491,7 +492,7 @@ class Dialect(Base):
             "when": [day, time, iso_date("2028-02-29"), gs1_date("280200", 2026)],
             "money": [price.text, more.minor, more.currency, price.digits, code, wrong],
             "quantity": [quantity.amount, quantity.unit],
-            "opens": [opens(person, bytes(16), "Abebe"), opens(terms, bytes(16), price)],
+            "opens": [opens(person, SALT, "Abebe"), opens(terms, SALT, price)],
             "path": lot_path(gtin, lot),
         }
 

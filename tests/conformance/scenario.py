@@ -263,7 +263,7 @@ class Scenario:
         self.call(maker, "dialect", "change", number=99)
         self.call(maker, "dialect", "drop", number=3)
         self.call(maker, "dialect", "drop", number=3)
-        for number in range(6):
+        for number in range(7):
             self.call(maker, "dialect", "later", number=number, in_ms=60_000 * number)
         self.call("pharmacy", "dialect", "later", number=1, in_ms=1)
         self.pass_time("due", days=1)

@@ -51,6 +51,21 @@ def test_every_method_of_every_built_in_contract_is_called_with_success_somewher
                 assert name in (answered if declared["kind"] == "query" else succeeded), name
 
 
+def test_every_method_of_the_module_succeeds_somewhere(golden: dict[str, Any]) -> None:
+    lines = [line.split() for line in golden["lines"]]
+    succeeded = {line[1] for line in lines if any(word.startswith("OK:") for word in line)}
+    tree = ast.parse((FOLDER / "dialect.py").read_text(encoding="utf-8"))
+    methods = {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and any("call" in ast.unparse(mark) for mark in node.decorator_list)
+    }
+    assert methods - {one.removeprefix("dialect.") for one in succeeded} == {"endless"}
+    ran = " ".join(word for line in lines if line[0] == "due" for word in line)
+    assert "OK:" in ran and "NOT_RIPE:" in ran
+
+
 def test_the_module_does_everything_that_source_may_do() -> None:
     trees = [
         ast.parse((FOLDER / name).read_text(encoding="utf-8"))

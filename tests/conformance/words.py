@@ -11,6 +11,7 @@ KIND_B: Final = "B"
 KINDS: Final = (KIND_A, KIND_B)
 LIMIT: Final = 2**20 + 3 * 7 - 1
 DIGITS: Final = b"0123456789"
+SALT: Final = b"\0" * 16
 
 Kind = Annotated[str, Choice(*KINDS)]
 Short = Annotated[str, Text(40, 0)]
