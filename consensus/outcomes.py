@@ -170,6 +170,10 @@ class Difference:
         """How many stand against the most frequent entry."""
         return sum(len(keys) for _, keys in self.holders[1:])
 
+    def against(self, key: bytes) -> int:
+        """How many of the others agree with each other, and not with this validator."""
+        return max(len(keys) for _, keys in self.holders if key not in keys)
+
 
 def differences(lists: Mapping[bytes, Outcomes], transactions: int) -> list[Difference]:
     """In the order of execution: due calls and activations stand last in the lists and run

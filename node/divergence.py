@@ -10,7 +10,7 @@ lie, and which read nothing that an earlier one of them left different.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -106,9 +106,17 @@ class Divergence:
             whole = {key: one for key, one in others.items() if one.has_writes}
             relevant = {key: one for key, one in lists.items() if key == me} | (whole or others)
             found = differences(relevant, len(content.wire_ids)) if me in relevant else []
-            until_ms = self.exchange.details_until()
-            details = await self._details(lists, found[0], until_ms) if found else {}
-            findings = Findings(lists, found, details, certified=certified, problem=problem)
+            # Where t+1 agree on another entry than the own one, no liar made it up.
+            sure = [one for one in found if one.against(me) >= self._witness]
+            found = sure or found
+            details = await self._details(lists, found[:1])
+            findings = Findings(
+                lists,
+                found,
+                details[found[0].index] if found else {},
+                certified=certified,
+                problem=problem,
+            )
             mine.sentence = await self._report("diverged", content, findings)
         finally:
             mine.done.set()
@@ -157,14 +165,9 @@ class Divergence:
         for key in false:
             _log.error("a list is not of the outcome voted for", validator=self._name(key))
         counted = {key: one for key, one in lists.items() if key not in false}
-        witness = self._chain.validators.thresholds(self._chain.params.fault_model).honest_witness
-        found = [
-            one for one in differences(counted, len(content.wire_ids)) if one.dissent >= witness
-        ]
-        details: dict[int, dict[Entry, Detail]] = {}
-        until_ms = self.exchange.details_until()
-        for one in found[:DETAILS_MAX]:
-            details[one.index] = await self._details(counted, one, until_ms)
+        compared = differences(counted, len(content.wire_ids))
+        found = [one for one in compared if one.dissent >= self._witness]
+        details = await self._details(counted, found[:DETAILS_MAX])
         held: list[Pooled] = []
         if found:
             guilty = await self._guilty(content, found, details)
@@ -186,18 +189,31 @@ class Divergence:
         )
         await self._report("split", content, findings)
 
+    @property
+    def _witness(self) -> int:
+        """t + 1."""
+        return self._chain.validators.thresholds(self._chain.params.fault_model).honest_witness
+
     async def _details(
-        self, lists: Mapping[bytes, Outcomes], one: Difference, until_ms: int
-    ) -> dict[Entry, Detail]:
-        """What stands behind each entry, as far as one of its validators tells."""
-        found: dict[Entry, Detail] = {}
-        for entry, holders in one.holders:
-            for key in holders if entry != NOTHING else ():
-                detail = await self.exchange.detail(lists[key], one.index, until_ms)
+        self, lists: Mapping[bytes, Outcomes], found: Sequence[Difference]
+    ) -> dict[int, dict[Entry, Detail]]:
+        """What stands behind each entry of these places, as far as one of its validators tells."""
+        details: dict[int, dict[Entry, Detail]] = {one.index: {} for one in found}
+        until_ms = self.exchange.details_until()
+
+        async def ask(index: int, entry: Entry, holders: tuple[bytes, ...]) -> None:
+            for key in holders:
+                detail = await self.exchange.detail(lists[key], index, until_ms)
                 if detail is not None:
-                    found[entry] = detail
-                    break
-        return found
+                    details[index][entry] = detail
+                    return
+
+        async with trio.open_nursery() as nursery:
+            for one in found:
+                for entry, holders in one.holders:
+                    if entry != NOTHING:
+                        nursery.start_soon(ask, one.index, entry, holders)
+        return details
 
     async def _guilty(
         self,
@@ -267,11 +283,10 @@ class Divergence:
             raise PeerFault("MESSAGE_MALFORMED", "held out by no validator, or too many at once")
         if self.exchange.signer is not None:
             return
-        witness = self._chain.validators.thresholds(self._chain.params.fault_model).honest_witness
         waiting = [one for one in wire_ids if self._mempool.get(one) is not None]
         for wire_id in waiting:
             self._told.setdefault(wire_id, set()).add(key)
-        believed = [one for one in waiting if len(self._told[one]) >= witness]
+        believed = [one for one in waiting if len(self._told[one]) >= self._witness]
         self.held_out(self._mempool.hold_out(believed))
         self._told = {
             one: keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import random
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consensus.block import CONTENT_TXS_MAX
 from consensus.outcomes import (
@@ -25,7 +28,7 @@ from consensus.outcomes import (
 )
 from consensus.primitives.codec import encode
 from consensus.primitives.crypto import sha256
-from consensus.primitives.errors import HansaError, LocalFault, PeerFault
+from consensus.primitives.errors import CodecError, HansaError, LocalFault, PeerFault
 from consensus.primitives.keys import digest_part, encode_key
 from consensus.receipt import Receipt
 from node import exchange, frames
@@ -386,3 +389,34 @@ async def test_limits_of_a_block_fit_into_a_list() -> None:
     hashes = (sha256(b"x"),) * (CONTENT_TXS_MAX + 256)
     own = dataclasses.replace(listed(one, [(0, 0)]), receipts=hashes, writes=hashes)
     assert Outcomes.decode(own.raw) == own
+
+
+_chain = functools.cache(OneChain)
+
+
+@given(st.data())
+def test_changed_bytes_are_refused_or_harmless(data: st.DataObject) -> None:
+    """A peer may answer anything: what decodes can be compared and checked without an error."""
+    one = _chain()
+    changes: dict[bytes, bytes | None] = {b"a\x00": b"\x01", b"b\x00": None}
+    whole = [listed(one, [(0, 0), (1, 1)]), detail_of(receipt(), changes)]
+    value = data.draw(st.sampled_from(whole))
+    raw = bytearray(value.raw)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=3))
+    try:
+        found = type(value).decode(bytes(raw))
+    except CodecError:
+        return
+    if isinstance(found, Outcomes):
+        assert len(found.entries) == len(found.receipts)
+        differences({b"a": found, b"b": listed(one, [(0, 0)])}, 1)
+        assert not found.signature_valid(one.document.chain_id)
+    else:
+        assert isinstance(found, Detail)
+        true = detail_of(receipt(), changes)
+        if found.is_true_to_itself and found.entry == true.entry:
+            assert found.receipt == true.receipt
+            shown = [(one.key, one.hash) for one in found.writes or ()]
+            assert shown == [(one.key, one.hash) for one in true.writes or ()]

@@ -572,6 +572,24 @@ def vague(node: Node) -> None:
     told.own_list = without_writes  # type: ignore[method-assign]
 
 
+def test_a_liar_does_not_mislead_who_is_alone() -> None:
+    """It voted with the others, but lists other results of everything."""
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await world.reach(1, ALL)
+        other_build(world.node("v2"), "x")
+        two_faced(world.node("v3"))
+        odd = labelled(world, 1)
+        await hand_in(world, [labelled(world, 2, "plain"), odd, labelled(world, 3, "plain")])
+        with trio.fail_after(60):
+            await world.machines["v2"].stopped.wait()
+        (report,) = reports(world, "v2")
+        assert report["first"]["tx_id"] == odd.tx_id.hex() and report["differing"] == 1
+
+    run_world(15, scenario, PARAMS)
+
+
 @pytest.mark.parametrize(
     ("liar", "builds"),
     [(contrary, "xy"), (two_faced, "xy"), (inconstant, "xy"), (inconstant, "xx"), (vague, "xy")],
