@@ -76,6 +76,9 @@ def load(package: Package, meter: Meter, *, instrumented: bool = True) -> type[C
                 space[name] = found
         try:
             exec(code, space)  # noqa: S102 - checked above, in a closed namespace
+            for name, entity in file.scope.items():
+                if entity.kind == CLASS and not entity.info.is_contract:
+                    plan_of(space[name])  # now, and not while a transaction runs
         except (MemoryError, RecursionError):
             raise
         except Exception as error:  # a declaration that makes no sense; its words are for people
@@ -146,6 +149,14 @@ def _as_it_is(file: FileInfo) -> ast.Module:
                 node.returns = None
                 for argument in [*node.args.args, *node.args.kwonlyargs]:
                     argument.annotation = None
+        elif isinstance(node, ast.ClassDef):
+            constants = file.scope[node.name].info.constants
+            for index, member in enumerate(node.body):
+                match member:
+                    case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                        if name in constants:
+                            plain = ast.Assign([member.target], value)
+                            node.body[index] = ast.copy_location(plain, member)
     return module
 
 
