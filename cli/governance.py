@@ -128,6 +128,8 @@ def _show(method: str) -> None:
     rows = data_to_json(found)
     if current().json:
         output.print_json(rows)
+    elif not rows:
+        click.echo("none")
     else:
         shown = [_readable(one) for one in rows]
         headers = list(shown[0])
@@ -187,6 +189,19 @@ def params() -> None:
         output.print_json(found)
     else:
         click.echo(output.fields(found))
+
+
+@governance.command()
+@node_option
+@json_option
+def accusations() -> None:
+    """Validators that signed conflicting votes, by the evidence in blocks.
+
+    \b
+    Example:
+      hansa governance accusations
+    """
+    _show("accusation_list")
 
 
 @governance.command()

@@ -101,3 +101,5 @@ def test_params_and_empty_lists(hansa: Hansa, url: str) -> None:
     assert hansa.json("governance", "params")["fault_model"] == "byzantine"
     assert "min_block_interval_ms" in hansa("governance", "params").out
     assert "nobody has proposed" in hansa("governance", "proposals").out
+    assert hansa("governance", "accusations").out == "none\n"
+    assert hansa.json("governance", "accusations") == []
