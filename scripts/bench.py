@@ -25,6 +25,7 @@ import psutil
 
 from consensus.primitives.errors import HansaError
 from node.setup import CHAIN
+from scripts import bench_contracts
 from scripts import bench_stages as stages
 from scripts.bench_load import BenchFailed
 from scripts.bench_network import NetworkPlan, run_all, running_network
@@ -139,6 +140,8 @@ def measure(plan: Plan, folder: Path, *, quick: bool) -> dict[str, Any]:
     report["stages"] = stages.verifying(plan.verifications) | stages.executing(
         folder / "execute", plan.execute_blocks
     )
+    say("contracts alone")
+    report["contracts"] = bench_contracts.measure()
     report["tree"] = {"us_per_key_10k": None, "us_per_key_1m": None, "sizes": {}}
     for keys in plan.tree_keys:
         say(f"state tree of {keys} keys")
@@ -193,7 +196,7 @@ def tables(report: Mapping[str, Any]) -> str:
     for name, each in network["cpu_ms_per_tx_each"].items():
         cpu.append([name, f"{each['node']:.3f}", f"{each['workers']:.3f}"])
     cpu.append(["client", f"{network['client_cpu_ms_per_tx']:.3f}", ""])
-    found, tree = report["stages"], report["tree"]
+    found, tree, contracts = report["stages"], report["tree"], report["contracts"]
     parts = [
         ["part", "figure", "unit"],
         ["verifying, one worker", f"{found['verify_per_s']:,.0f}", "signatures/s"],
@@ -202,6 +205,11 @@ def tables(report: Mapping[str, Any]) -> str:
         ["executing", f"{found['execute_per_s']:,.0f}", "tx/s"],
         ["executing a commission", f"{found['execute_commission_us']:.0f}", "us"],
         ["executing a shipment", f"{found['execute_ship_us']:.0f}", "us"],
+        ["a transfer, executing alone", f"{contracts['transfer_us']:.1f}", "us"],
+        ["the same uninstrumented", f"{contracts['transfer_plain_us']:.1f}", "us"],
+        ["metering, a transfer", f"{contracts['instrumentation_ratio']:.2f}", "times"],
+        ["metering, arithmetic", f"{contracts['arithmetic_ratio']:.2f}", "times"],
+        ["loading 500 lines of contract", f"{contracts['load_ms']:.0f}", "ms"],
         ["import of stored blocks", f"{report['replay_tps']:,.0f}", "tx/s"],
     ]
     for size, values in tree["sizes"].items():

@@ -22,7 +22,7 @@ TIME_MS_MAX: Final = 2**63 - 1
 CALL_BYTES_MAX: Final = 4096
 
 _NEXT_KEY: Final = encode_key(NAME, "next", ())
-_HANDLE: Final = re.compile(r"([0-9]{1,19})-([0-9]{1,19})", re.ASCII)
+_HANDLE: Final = re.compile(r"(0|[1-9][0-9]{0,18})-(0|[1-9][0-9]{0,18})")
 
 
 class Call(NamedTuple):
@@ -58,7 +58,7 @@ def put(overlay: Overlay, time_ms: int, call: Call) -> str:
 def cancel(overlay: Overlay, handle: str, contract: str) -> None:
     """Take a contract's own call out of the queue. Refuses DUE_UNKNOWN."""
     found = _HANDLE.fullmatch(handle) if type(handle) is str and len(handle) <= 39 else None
-    if found is not None and int(found[1]) <= TIME_MS_MAX and int(found[2]) <= TIME_MS_MAX:
+    if found is not None:
         key = _key(int(found[1]), int(found[2]))
         raw = overlay.get(key)
         if raw is not None and msgpack.unpackb(raw)[0] == contract:

@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 import msgpack
 
 from consensus.evidence import Evidence
-from consensus.primitives.codec import encode_normal
+from consensus.primitives.codec import encode, encode_normal
 from consensus.primitives.errors import CodecError, InputError, LocalFault
-from consensus.receipt import EVENTS_MAX, Event
+from consensus.receipt import EVENTS_MAX, OK, Event
 from contracts.runtime import due, steps
 from contracts.runtime.overlay import Overlay, StateReader
 from contracts.runtime.package import Package, SourceFile
@@ -135,6 +135,7 @@ class Session:
         if meter.left < 0:
             meter.stop()
         frame = self._frame(module)
+        frame.reindexes = declared.kind == "migrate"
         was_read_only = self.read_only
         self.running = (*running, contract)
         self.calls += 1
@@ -240,7 +241,16 @@ def check_conditions(declared: Method, frame: Frame, args: dict[str, Any]) -> No
 class Frame:
     """One contract within a session: what its instances may reach, one call at a time."""
 
-    __slots__ = ("_is_identity", "_meter", "_name", "_session", "_value_size", "bound", "ctx")
+    __slots__ = (
+        "_is_identity",
+        "_meter",
+        "_name",
+        "_session",
+        "_value_size",
+        "bound",
+        "ctx",
+        "reindexes",
+    )
 
     ctx: Context
 
@@ -248,23 +258,25 @@ class Frame:
         self._session = session
         self._meter = session.meter
         self._name = module.name
+        self.reindexes = False
         self._is_identity = module.name == IDENTITY
         self._value_size = 0
         self.bound: dict[str, Any] = module.layout.bind(module.name, self)
 
-    def read(self, key: bytes) -> Any:
+    def read(self, key: bytes, converts: bool = False) -> Any:
         meter = self._meter
         raw = self._session.overlay.get(key)
         if raw is None:
             meter.charge(steps.READ)
             return None
-        meter.left -= steps.READ + steps.READ_BYTE * len(raw)
+        price = steps.CONVERTED_BYTE if converts else steps.READ_BYTE
+        meter.left -= steps.READ + price * len(raw)
         if meter.left < 0:
             meter.stop()
         # Own bytes, encoded below and guarded by the state root: no second check.
         return msgpack.unpackb(raw)
 
-    def write(self, key: bytes, value: Any) -> None:
+    def write(self, key: bytes, value: Any, convert: Callable[[Any], Any] | None = None) -> None:
         session, meter = self._session, self._meter
         if session.read_only:
             refuse("READ_ONLY", "a query changes nothing")
@@ -275,7 +287,9 @@ class Frame:
             meter.stop()
         self._value_size = 0
         walk = row if type(value) is tuple else normal
-        session.overlay.changes[key] = encode_normal(walk(value, self._take_value))
+        raw = encode_normal(walk(value, self._take_value))
+        # What is converted is by now known to be small, and paid for.
+        session.overlay.changes[key] = raw if convert is None else encode(convert(value))
 
     def delete(self, key: bytes) -> None:
         self._check_writing()
@@ -298,13 +312,18 @@ class Frame:
         if self._value_size > VALUE_BYTES_MAX:
             refuse("VALUE_TOO_LARGE", f"a value of more than {VALUE_BYTES_MAX} bytes")
 
-    def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, Any]]:
+    def scan(
+        self, start: bytes, stop: bytes, converts: bool = False
+    ) -> Iterator[tuple[bytes, Any]]:
         self._meter.charge(steps.SCAN)
-        return self._entries(self._session.overlay.scan(start, stop))
+        price = steps.CONVERTED_BYTE if converts else steps.READ_BYTE
+        return self._entries(self._session.overlay.scan(start, stop), price)
 
-    def _entries(self, found: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, Any]]:
+    def _entries(
+        self, found: Iterator[tuple[bytes, bytes]], price: int
+    ) -> Iterator[tuple[bytes, Any]]:
         for key, raw in found:
-            self._meter.charge(steps.READ + steps.READ_BYTE * len(raw))
+            self._meter.charge(steps.READ + price * len(raw))
             yield key, msgpack.unpackb(raw)
 
     def emit(self, name: str, fields: dict[str, Any]) -> None:
@@ -370,6 +389,7 @@ def _is_event_name(name: str) -> bool:
 def code_and_detail(error: ContractError) -> tuple[str, str]:
     """What of a refusal enters a receipt: a stable code, at most 250 characters of text."""
     code, message = error.code, error.message
-    if type(code) is not str or type(message) is not str or not _CODE.fullmatch(code):
+    is_text = type(code) is str and type(message) is str
+    if not is_text or code == OK or not _CODE.fullmatch(code):
         return "CONTRACT_FAULT", ""
     return code, message[:250].encode(errors="replace").decode()

@@ -14,6 +14,7 @@ CALL: Final = 1_000
 ARGUMENT_BYTE: Final = 10
 READ: Final = 500
 READ_BYTE: Final = 1
+CONVERTED_BYTE: Final = 10
 WRITE: Final = 1_000
 WRITE_BYTE: Final = 10
 SCAN: Final = 500
@@ -64,7 +65,11 @@ class Price(NamedTuple):
 PRICES: Final = (
     Price("a transaction", f"{TRANSACTION_BYTE} a byte of its body"),
     Price("a call", f"{CALL}; made by a contract, also {ARGUMENT_BYTE} a byte of its arguments"),
-    Price("a state read", f"{READ}, and {READ_BYTE} a byte of the value found"),
+    Price(
+        "a state read",
+        f"{READ}, and {READ_BYTE} a byte of the value found; "
+        f"{CONVERTED_BYTE} a byte of records that hold records",
+    ),
     Price("a state write or delete", f"{WRITE}, and {WRITE_BYTE} a byte of key and value"),
     Price("a scan of a map", f"{SCAN}, and a read's price an entry"),
     Price("an event", f"{EVENT}, and {EVENT_BYTE} a byte of its size"),

@@ -34,6 +34,8 @@ Kind = Literal["call", "query", "genesis", "migrate", "timed"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 MARK: Final = "__hansa_mark__"
+ROLES_MAX: Final = 32
+ROLE_SIZE_MAX: Final = 64
 
 
 class Context(NamedTuple):
@@ -128,7 +130,11 @@ class Contract(metaclass=Sealed):
 
 def require_role(ctx: Context, roles: tuple[str, ...]) -> None:
     """Refuse with NOT_AUTHORISED unless the caller has one of the roles."""
+    if len(roles) > ROLES_MAX:
+        refuse("ROLES", f"at most {ROLES_MAX} roles are asked for at once")
     for role in roles:
+        if type(role) is not str or len(role) > ROLE_SIZE_MAX:
+            refuse("ROLES", f"a role is text of at most {ROLE_SIZE_MAX} characters")
         if role in ctx.roles:
             return
     refuse("NOT_AUTHORISED", f"needs the role {' or '.join(roles)}")
@@ -188,8 +194,27 @@ def call(
     if own is not None:
         of, key, field = own
         owned = Own(of, key if isinstance(key, tuple) else (key,), field)
+        _check_texts("own", (owned.map, *owned.key, owned.field))
+    _check_texts("roles", roles)
+    _check_texts("contracts", contracts)
+    for pair in _tuple("attributes", attributes):
+        _check_texts("attributes", pair)
+        if len(pair) != 2:
+            raise TypeError("attributes are pairs of name and value")
     mark = Mark("call", roles, owned, attributes, contracts)
     return (lambda method: _marked(method, mark)) if function is None else _marked(function, mark)
+
+
+def _tuple(what: str, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, tuple):
+        raise TypeError(f"{what} stand in a tuple: (x,) for one")
+    return value
+
+
+def _check_texts(what: str, value: Any) -> None:
+    for text in _tuple(what, value):
+        if not isinstance(text, str) or not 0 < len(text) <= ROLE_SIZE_MAX:
+            raise TypeError(f"{what} are texts of 1 to {ROLE_SIZE_MAX} characters")
 
 
 def query(function: F, /) -> F:

@@ -35,6 +35,8 @@ class Method:
         for parameter in list(inspect.signature(function).parameters.values())[1:]:
             if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
                 self._wrong(f"{parameter} is not a plain argument")
+            if parameter.name not in hints:
+                self._wrong(f"{parameter.name} has no type")
             self.fields[parameter.name] = field_of(hints[parameter.name])
             if parameter.default is not _REQUIRED:
                 self.defaults[parameter.name] = parameter.default

@@ -85,8 +85,8 @@ class Record(metaclass=RecordType):
 class RecordPlan:
     """How records of one class are checked, kept and read; made once per class.
 
-    ``store`` gives the list for the state, ``load`` the record of such a list, ``values`` the
-    tuple of the fields' values. Unless one of the fields ``converts``, that is what is stored.
+    ``values`` is the tuple of the fields' values. Unless one of the fields ``converts``, that is
+    what is stored; else ``store`` makes it of them. ``load`` gives the record of a stored list.
     """
 
     def __init__(self, record: type[Record]) -> None:
@@ -100,8 +100,7 @@ class RecordPlan:
         self.values: Callable[[Any], tuple[Any, ...]] = _getter(self.names)
         self.converts = any(field.converts for field in self.fields.values())
 
-    def store(self, value: Any) -> Sequence[Any]:
-        values = self.values(value)
+    def store(self, values: Sequence[Any]) -> Sequence[Any]:
         if not self.converts:
             return values
         return [f.store(item) for f, item in zip(self.fields.values(), values, strict=True)]
@@ -177,7 +176,8 @@ class RecordField(Field):
         # Contract code may have put any value there.
         if not isinstance(value, self.record):
             raise BadValue(f"expected a {self.record.__name__}, got {type(value).__name__}")
-        return plan_of(type(value)).store(value)
+        plan = plan_of(type(value))
+        return plan.store(plan.values(value))
 
     def load(self, stored: Any) -> Record:
         loaded: Record = plan_of(self.record).load(stored)

@@ -6,7 +6,7 @@ running call. Names with two underscores are the SDK's own, which contract sourc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, overload
 
@@ -30,10 +30,20 @@ _SIZED_KINDS: Final = frozenset((str, bytes))
 class Host(Protocol):
     """What the runtime offers to the state of one running call. Keys are whole state keys."""
 
-    def read(self, key: bytes) -> Any: ...  # the stored value; None when there is none
-    def write(self, key: bytes, value: Any) -> None: ...
+    # Whether the indexes of a map are made anew, whatever stands in them: in migrations.
+    reindexes: bool
+
+    # The stored value; None when there is none. Records that hold records cost more to read.
+    def read(self, key: bytes, converts: bool = False) -> Any: ...
+
+    # With ``convert``, what it makes of the value, once the value is paid for.
+    def write(
+        self, key: bytes, value: Any, convert: Callable[[Any], Any] | None = None
+    ) -> None: ...
     def delete(self, key: bytes) -> None: ...
-    def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, Any]]: ...
+    def scan(
+        self, start: bytes, stop: bytes, converts: bool = False
+    ) -> Iterator[tuple[bytes, Any]]: ...
 
 
 def _make_part(part: Any, is_hashed: bool) -> bytes:
@@ -148,7 +158,7 @@ class BoundMap(Generic[V]):
 
     __slots__ = (
         "__converts", "__declared", "__hashed", "__head", "__host", "__indexes", "__length",
-        "__load", "__record", "__store",
+        "__load", "__record", "__split", "__store",
     )  # fmt: skip
 
     def __init__(
@@ -160,11 +170,13 @@ class BoundMap(Generic[V]):
         self.__hashed = declared.hashed
         self.__length = len(declared.key)
         self.__record = declared.record
+        self.__converts = False
         if declared.record is not None:
             plan = plan_of(declared.record)
             self.__converts = plan.converts
             self.__load = plan.load
-            self.__store = plan.store if plan.converts else plan.values
+            self.__split = plan.values
+            self.__store = plan.store if plan.converts else None
         self.__indexes = tuple(
             _Keeper(index, lower_bound(contract, index.name, ())) for index in indexes
         )
@@ -180,7 +192,7 @@ class BoundMap(Generic[V]):
 
     def get(self, key: KeyParts) -> V | None:
         """The value, or None."""
-        stored = self.__host.read(self.__key(key))
+        stored = self.__host.read(self.__key(key), self.__converts)
         record = self.__record
         if stored is None or record is None:
             found: V | None = stored
@@ -192,7 +204,6 @@ class BoundMap(Generic[V]):
     def put(self, key: KeyParts, value: V) -> None:
         """Set the value."""
         raw = self.__key(key)
-        stored: Any = value
         record = self.__record
         if record is not None:
             if type(value) is not record:
@@ -200,12 +211,13 @@ class BoundMap(Generic[V]):
                     "VALUE_NOT_CANONICAL",
                     f"{self.__declared.name} does not keep a {type(value).__name__}",
                 )
-            stored = self.__store(value)
-        elif value is None:
+            if self.__indexes:
+                self.__reindex(raw, key, value)
+            self.__host.write(raw, self.__split(value), self.__store)
+            return
+        if value is None:
             refuse("VALUE_NOT_CANONICAL", "None is what a missing value reads as: delete it")
-        if self.__indexes:
-            self.__reindex(raw, key, value)
-        self.__host.write(raw, stored)
+        self.__host.write(raw, value)
 
     def delete(self, key: KeyParts) -> None:
         """Remove the value, if there is one."""
@@ -215,7 +227,7 @@ class BoundMap(Generic[V]):
         self.__host.delete(raw)
 
     def __contains__(self, key: KeyParts) -> bool:
-        return self.__host.read(self.__key(key)) is not None
+        return self.__host.read(self.__key(key), False) is not None
 
     def values(self, leading: KeyParts = (), limit: int | None = None) -> Scan[V]:
         """The values whose keys begin with these parts, in key order, at most ``limit``."""
@@ -248,21 +260,21 @@ class BoundMap(Generic[V]):
         start = self.__head + b"".join(map(_part_bytes, parts, self.__hashed))
         if len(start) > KEY_BYTES_MAX:
             refuse("KEY_TOO_LONG", f"a range of {self.__declared.name}")
-        return self.__host.scan(start, start + _ABOVE)
+        return self.__host.scan(start, start + _ABOVE, self.__converts)
 
     def __reindex(self, raw: bytes, key: KeyParts, new: V | None) -> None:
         """Move the entries of the map's indexes, where the value's fields changed."""
         host = self.__host
-        stored = host.read(raw)
+        stored = host.read(raw, self.__converts)
         old = None if stored is None else self.__load(stored)
         parts = list(key) if type(key) is tuple else [key]
         tail = raw[len(self.__head) :]
         for keeper in self.__indexes:
             before = None if old is None else keeper.entry(old, tail)
             after = None if new is None else keeper.entry(new, tail)
-            if before == after:
+            if before == after and not host.reindexes:
                 continue
-            if before is not None:
+            if before is not None and before != after:
                 host.delete(before)
             if after is not None:
                 host.write(after, parts)

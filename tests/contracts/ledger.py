@@ -57,6 +57,7 @@ class Ledger:
         self.time_ms = START_MS
         self.height = 0
         self.salt = 0
+        self.due_receipts: list[Receipt] = []  # of the newest block
         made = bootstrap(registry, self.block_context(), genesis_args)
         self.state = DictState({key: value for key, value in made.items() if value is not None})
 
@@ -83,12 +84,13 @@ class Ledger:
         self.registry = executor.registry
         receipts = [executor.execute(tx) for tx in txs]
         executor.finish()
+        self.due_receipts = executor.due_receipts
         for key, value in executor.changes.items():
             if value is None:
                 self.state.values.pop(key, None)
             else:
                 self.state.values[key] = value
-        for receipt in receipts:
+        for receipt in (*receipts, *self.due_receipts):
             assert Receipt.decode(receipt.raw) == receipt
         return receipts
 

@@ -422,7 +422,7 @@ def test_map_keys_are_the_codec_s(first: Any, second: int) -> None:
     from consensus.primitives.keys import digest_part
 
     class Host:
-        def read(self, key: bytes) -> Any:
+        def read(self, key: bytes, converts: bool = False) -> Any:
             found.append(key)
 
     found: list[bytes] = []
@@ -432,7 +432,7 @@ def test_map_keys_are_the_codec_s(first: Any, second: int) -> None:
 
 def test_a_bool_is_no_part_of_a_key() -> None:
     class Host:
-        def read(self, key: bytes) -> Any:
+        def read(self, key: bytes, converts: bool = False) -> Any:
             return None
 
     with pytest.raises(ContractError) as caught:
