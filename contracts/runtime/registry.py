@@ -34,7 +34,11 @@ KEPT_METHODS: Final = (
 ROOT: Final = Path(__file__).parents[2]
 BUILTIN: Final = (
     ("contracts/system/people.py", "contracts/system/identity.py"),
-    ("contracts/system/changes.py", "contracts/system/governance.py"),
+    (
+        "contracts/system/changes.py",
+        "contracts/system/voting.py",
+        "contracts/system/governance.py",
+    ),
     ("contracts/system/usage.py",),
     ("contracts/supply/stock.py", "contracts/supply/batch.py"),
 )

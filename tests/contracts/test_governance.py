@@ -19,7 +19,7 @@ from contracts.runtime.executor import BlockContext
 from contracts.runtime.package import Package, package_of
 from contracts.runtime.registry import Registry, builtin_packages
 from contracts.system.changes import BOUNDS, VALIDATORS_MAX
-from contracts.system.governance import EXPIRY_MS, FAULTS, quorum
+from contracts.system.voting import EXPIRY_MS, FAULTS, quorum
 from tests.contracts.ledger import (
     CHAIN,
     CONSORTIUM,
