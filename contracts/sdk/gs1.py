@@ -29,7 +29,7 @@ _SET_82: Final = frozenset(
 )
 _UNRESERVED: Final = frozenset("-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
-_ELEMENT: Final = re.compile(r"\((\d{2,4})\)([^(]*)")
+_ELEMENT: Final = re.compile(r"\(([0-9]{2,4})\)([^(]*)")
 # Fixed lengths of the element strings that this reader knows; 10 and 21 end at FNC1.
 _FIXED: Final = {"00": 18, "01": 14, "11": 6, "13": 6, "15": 6, "17": 6}
 _VARIABLE: Final = frozenset(("10", "21", "22"))

@@ -52,6 +52,12 @@ WORDS: Final = [
     "Z",
 ]
 GTIN: Final = "09521321000018"
+# Digits to every Python, and letters and digits that only 3.12 knows (Unicode 15).
+NEW_DIGITS: Final = ("\u0661" * 13, "\U00011f50" * 13, "\U00011f02" * 4)
+WRONG: Final = (
+    None, True, -1, 2**64 - 1, "", "x" * 600, b"", [], {}, [[]], {"a": 1}, *NEW_DIGITS,
+    *(f"({digits[:2]}){digits}" for digits in NEW_DIGITS),
+)  # fmt: skip
 RANDOM_CALLS: Final = 400
 # After these somebody could do nothing more; they are called above.
 LAST_WORDS: Final = frozenset(
@@ -281,7 +287,7 @@ class Scenario:
         args["terms"] = commit(bytes(16), args["price"])
         self.call("maker", "dialect", "trade", **args)
         for name in declared:
-            for wrong in (None, True, -1, 2**64 - 1, "", "x" * 600, b"", [], {}, [[]], {"a": 1}):
+            for wrong in WRONG:
                 self.call("maker", "dialect", "trade", **{**args, name: wrong})
 
     # --- governance and usage -------------------------------------------------------------------

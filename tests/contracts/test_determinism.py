@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +48,18 @@ def test_hash_order_changes_nothing() -> None:
         for seed in ("0", "1", "4242")
     }
     assert len(outputs) == 1 and len(outputs.pop().split()[0]) == 64
+
+
+def test_no_pattern_asks_the_unicode_tables() -> None:
+    """They differ between Python versions: \\d, \\w, \\s and \\b are for ASCII or not at all."""
+    seen = 0
+    for folder in ("consensus", "contracts"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not (isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.")):
+                    continue
+                seen += 1
+                text = ast.unparse(node)
+                assert "re.ASCII" in text or not re.search(r"\\[dwsbDWSB]", text), (path, text)
+                assert "IGNORECASE" not in text, (path, text)
+    assert seen > 10

@@ -78,6 +78,14 @@ def test_rule_2_fixed_and_variable_element_strings() -> None:
         element_strings(f"(01){GTIN}(10)A(10)B")
 
 
+@pytest.mark.parametrize("digits", ["\u0660\u0661", "\U00011f50\U00011f51"])
+def test_digits_of_other_scripts_are_none_on_any_python(digits: str) -> None:
+    # The second ones came with Unicode 15: digits to Python 3.12, and nothing to 3.11.
+    for text in (f"({digits})A", f"({digits}){GTIN}(10)A"):
+        with pytest.raises(BadValue, match="not a string of"):
+            item_path(text)
+
+
 @pytest.mark.parametrize("text", ["(10)LP2503", "(21)7", "(17)270331", "\x1d10LP2503"])
 def test_rule_3_lot_serial_and_expiry_need_their_gtin(text: str) -> None:
     with pytest.raises(BadValue):
