@@ -396,11 +396,11 @@ def _proposal_calls(
 def rehearse(files: tuple[Path, ...], blocks: int, data: Path | None, root: Path) -> None:
     """Run the contract in FILES beside the one in force, and say what would have been otherwise.
 
-    This process fetches the chain's blocks from a node and replays them in memory, each checked
-    against its header and certificate. The newest run with the new code too, after its migration;
-    transactions, written keys and costs are compared. The node is not burdened beyond reading.
-    Memory: the chain's newest state and what those blocks write; time: about that of a node that
-    catches up.
+    This process fetches the chain's blocks from a node and replays them into a temporary copy,
+    each checked against its header and certificate. The newest run with the new code too, after
+    its migration; transactions, written keys and costs are compared. The node is not burdened
+    beyond reading. It takes about the time of a node that catches up, disk for the chain's newest
+    state, and memory for what the rehearsed blocks write.
 
     Exit code 0 if nothing but steps would differ, 1 if something would or the migration fails.
 

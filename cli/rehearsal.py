@@ -1,13 +1,15 @@
-"""Replaying a chain into memory, and rehearsing new contract code beside its newest blocks.
+"""Replaying a chain, and rehearsing new contract code beside its newest blocks.
 
 A process of its own: the node that gives the blocks only reads them. Every block runs through the
 chain's own code and has to give the very header that a quorum of validators has signed, so the
-copy is known to be right. It holds the newest state and its tree; blocks are let go at once.
+copy is known to be right. It holds the newest state and its tree, in a folder that is removed
+afterwards; blocks are let go at once. Memory is bounded but for what the rehearsed blocks write.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,8 +31,7 @@ from node.chain import Chain, Outcome
 from node.clock import InlineBlocking
 from node.store import schema
 from node.store.blocks import BlockStore
-from node.store.kv import LevelKV
-from node.store.memory import MemoryKV
+from node.store.kv import KV, LevelKV
 from node.store.state import STATE
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class FolderBlocks:
         self._kv.close()
 
 
-class _StateOnly(MemoryKV):
+class _StateOnly(LevelKV):
     """Keeps the state and block 0 of what a chain writes: its history is not asked for."""
 
     def write(self, operations: Iterable[tuple[bytes, bytes | None]], *, sync: bool) -> None:
@@ -105,7 +106,7 @@ class _StateOnly(MemoryKV):
             for key, value in operations
             if key[:1] not in _HISTORY and (key[:1] != schema.BLOCK or key == first)
         ]
-        super().write(kept, sync=True)
+        super().write(kept, sync=False)
 
 
 class _Vouched:
@@ -140,11 +141,11 @@ class Report:
 
 
 class _Copy:
-    """The chain of a source, in memory."""
+    """The chain of a source, over a store of its own."""
 
-    def __init__(self, source: BlockSource, say: Say) -> None:
+    def __init__(self, source: BlockSource, kv: KV, say: Say) -> None:
         self.source = source
-        self.chain = Chain(source.document, _StateOnly(), InlineBlocking(), _Vouched())
+        self.chain = Chain(source.document, kv, InlineBlocking(), _Vouched())
         self._say = say
         self._told = time.monotonic()
 
@@ -168,11 +169,11 @@ class _Copy:
         return next((one.digest for one in self.chain.registry.packages if one.name == name), None)
 
 
-async def _rehearse(package: Package, source: BlockSource, blocks: int, say: Say) -> Report:
-    copy = _Copy(source, say)
+async def _rehearse(package: Package, source: BlockSource, kv: KV, blocks: int, say: Say) -> Report:
+    copy = _Copy(source, kv, say)
     chain, tip = copy.chain, source.height
     first = max(1, tip - blocks + 1)
-    say(f"replaying {first - 1} blocks into memory, then {tip - first + 1} with both versions")
+    say(f"replaying {first - 1} blocks, then {tip - first + 1} with both versions")
     while chain.height < first - 1:
         await copy.commit(await copy.next())
     before = Overlay(chain.state)  # takes back what the blocks from here on change
@@ -215,7 +216,12 @@ def rehearse(package: Package, source: BlockSource, blocks: int, say: Say) -> Re
 
     Raises LocalFault or PeerFault when the blocks are not those of the document's chain.
     """
-    return trio.run(_rehearse, package, source, blocks, say)
+    with tempfile.TemporaryDirectory(prefix="hansa-rehearsal-") as folder:
+        kv = _StateOnly(Path(folder) / "copy")
+        try:
+            return trio.run(_rehearse, package, source, kv, blocks, say)
+        finally:
+            kv.close()
 
 
 # --- telling -----------------------------------------------------------------------------------
