@@ -16,7 +16,6 @@ from contracts.runtime.declarations import MARKS, ClassInfo, FileInfo, FunctionI
 from contracts.runtime.expressions import IN_PLACE, Expressions, guard, load_name
 from contracts.runtime.source import is_text
 
-ABSORBED_MAX: Final = 40  # steps of a branch that the suite around it pays
 # What gives a list, or goes through one, so that a loop needs no look at it.
 _LISTS: Final = frozenset(("range", "sorted", "list", "reversed", "tuple"))
 
@@ -144,7 +143,7 @@ class Instrumenter(Expressions):
         if not body:
             return []
         found, weight = self._block(body)
-        if weight <= ABSORBED_MAX:
+        if weight <= price.BRANCH_FREE:
             self.weight += weight
             return found
         return _charge(body[0], weight) + found

@@ -27,6 +27,7 @@ QUERY_STEPS_MAX: Final = 20_000_000
 
 # --- what the source says: static weights, charged when a suite is entered -----------------------
 NODE: Final = 1  # a statement, or a part of an expression that has no price of its own
+BRANCH_FREE: Final = 40  # weight up to which a branch is paid with the suite around it
 CALL_NODE: Final = 8
 FUNCTION: Final = 6  # a function or method of the package is entered
 RECORD: Final = 30  # one is made
@@ -77,6 +78,10 @@ PRICES: Final = (
     Price("checking source before a vote on it", f"{SOURCE_BYTE} a byte"),
     Price("a statement, a name, an attribute, a constant part of an expression", f"{NODE}"),
     Price("calling a function or method", f"{CALL_NODE}; entering one of the package {FUNCTION}"),
+    Price(
+        "a branch (if, else, ...) of little weight",
+        f"up to {BRANCH_FREE}: paid with what is around it, taken or not",
+    ),
     Price("making a record", f"{RECORD}"),
     Price("an attribute called today, text or digits", f"{COMPUTED}; plus, minus {2 * COMPUTED}"),
     Price("an arithmetic operator, or a comparison with what is no constant", f"{OPERATOR}"),
