@@ -54,12 +54,28 @@ class Refused(ClientError):
 
 
 class TimedOut(ClientError):
-    """TIMED_OUT: ``pending`` may still be committed; ``outcomes`` are those that are known."""
+    """TIMED_OUT: ``pending`` may still be committed; ``outcomes`` are those that are known.
 
-    def __init__(self, outcomes: Sequence[Outcome], pending: Sequence[bytes]) -> None:
-        super().__init__("TIMED_OUT", f"{len(pending)} transactions are still undecided")
+    ``held_out`` are those of the pending that the node is known to hold out (TX_HELD_OUT), because
+    validators do not agree on their outcome.
+    """
+
+    def __init__(
+        self,
+        outcomes: Sequence[Outcome],
+        pending: Sequence[bytes],
+        held_out: Sequence[bytes] = (),
+    ) -> None:
+        message = f"{len(pending)} transactions are still undecided"
+        if held_out:
+            message += (
+                "; held out (TX_HELD_OUT), as validators do not agree on the outcome: "
+                + ", ".join(tx_id.hex() for tx_id in held_out)
+            )
+        super().__init__("TIMED_OUT", message)
         self.outcomes = tuple(outcomes)
         self.pending = tuple(pending)
+        self.held_out = tuple(held_out)
 
 
 @dataclass(frozen=True)

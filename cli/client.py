@@ -59,6 +59,7 @@ RESUBMIT_S: Final = 5.0
 BACK_OFF_S: Final = 0.1
 BACK_OFF_MAX_S: Final = 2.0
 HEARTBEAT_S: Final = 1.0
+LOOKED_AT_MAX: Final = 10
 """A node sends at least a blank line this often on an open stream."""
 STREAM_SILENCE_S: Final = 5.0
 
@@ -171,7 +172,7 @@ class Client:
         while pending:
             if time.monotonic() >= deadline:
                 known = [outcomes[tx_id] for tx_id in order if tx_id in outcomes]
-                raise TimedOut(known, list(pending))
+                raise self._timed_out(known, list(pending))
             try:
                 if next_height is None:
                     next_height = self._height() + 1
@@ -205,7 +206,7 @@ class Client:
         while pending:
             if time.monotonic() >= deadline:
                 known = [outcomes[tx_id] for tx_id in tx_ids if tx_id in outcomes]
-                raise TimedOut(known, list(pending))
+                raise self._timed_out(known, list(pending))
             try:
                 next_height = self._height() + 1
                 for tx_id in list(pending):
@@ -353,6 +354,17 @@ class Client:
             else:
                 outcomes[each.tx_id] = Outcome(each.tx_id, "refused", result.code, result.message)
                 del pending[each.tx_id]
+
+    def _timed_out(self, known: list[Outcome], pending: list[bytes]) -> TimedOut:
+        """Looks why the first of them wait, if a node answers."""
+        held_out = []
+        try:
+            for tx_id in pending[:LOOKED_AT_MAX]:
+                if self.tx_status(tx_id).get("code") == "TX_HELD_OUT":
+                    held_out.append(tx_id)
+        except ClientError:
+            pass
+        return TimedOut(known, pending, held_out)
 
     @staticmethod
     def _nothing_to_follow(pending: dict[bytes, _Pending], deadline: float) -> bool:

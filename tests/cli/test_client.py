@@ -194,6 +194,14 @@ def test_time_out_tells_what_is_known(served: Running, client: Client) -> None:
         client.wait([good.tx_id, stuck.tx_id], timeout_s=0.3)
     assert [outcome.tx_id for outcome in caught.value.outcomes] == [good.tx_id]
     assert caught.value.pending == (stuck.tx_id,)
+    assert caught.value.held_out == () and "TX_HELD_OUT" not in caught.value.message
+    served.node.held_out[stuck.tx_id] = "TX_HELD_OUT"
+    with pytest.raises(TimedOut, match=stuck.tx_id.hex()) as caught:
+        client.wait([stuck.tx_id], timeout_s=0.3)
+    assert caught.value.held_out == (stuck.tx_id,) and "TX_HELD_OUT" in caught.value.message
+    with pytest.raises(TimedOut) as caught:
+        client.submit_and_wait([stuck], timeout_s=0.3)
+    assert caught.value.held_out == (stuck.tx_id,)
 
 
 def test_wait_sees_a_commit_to_come(served: Running, client: Client) -> None:

@@ -34,6 +34,7 @@ class MemoryNode:
     blocks: list[CommittedBlock] = field(default_factory=list)
     event_records: list[EventRecord] = field(default_factory=list)
     waiting: dict[bytes, bytes] = field(default_factory=dict)
+    held_out: dict[bytes, str] = field(default_factory=dict)
     committed: dict[bytes, tuple[int, int, str]] = field(default_factory=dict)
     submissions: list[list[bytes]] = field(default_factory=list)
     full_times: int = 0
@@ -92,7 +93,7 @@ class MemoryNode:
 
     async def tx_status(self, tx_id: bytes) -> TxStatus:
         if tx_id in self.waiting:
-            return TxStatus(tx_id, "pending")
+            return TxStatus(tx_id, "pending", self.held_out.get(tx_id, ""))
         if tx_id not in self.committed:
             return TxStatus(tx_id, "unknown")
         height, index, code = self.committed[tx_id]
