@@ -131,6 +131,8 @@ class Text(Field):
         self.maximum = maximum
         self.minimum = minimum
         self.pattern = None if pattern is None else Pattern(pattern)
+        if self.pattern is not None and self.pattern.shortest > maximum:
+            raise TypeError(f"Text: no text of {maximum} characters matches {pattern}")
 
     def check(self, value: Any) -> str:
         if type(value) is not str:

@@ -95,14 +95,22 @@ class Pattern:
         """What schemas say: the source, or written out where others read it otherwise."""
         return self.regex if "." in self.source or "[^" in self.source else self.source
 
+    @property
+    def shortest(self) -> int:
+        """The characters of the shortest text that matches."""
+        return _example_length(self.node, 0)
+
     def example(self, minimum: int = 0) -> str:
         """A text that matches, of ``minimum`` characters where the pattern has so long ones."""
-        text = ""
-        for more in range(minimum + 1):
-            text = _example(self.node, more)
-            if len(text) >= minimum:
-                break
-        return text
+        # The length grows with the repetitions: the fewest that are enough.
+        low, high = 0, minimum
+        while low < high:
+            middle = (low + high) // 2
+            if _example_length(self.node, middle) < minimum:
+                low = middle + 1
+            else:
+                high = middle
+        return _example(self.node, low)
 
 
 class _Reader:
@@ -324,6 +332,26 @@ def _runs(chars: Chars) -> Iterator[tuple[str, str]]:
             start = after
 
 
+def _shortest(nodes: tuple[Node, ...]) -> Node:
+    return min(nodes, key=lambda node: _example_length(node, 0))
+
+
+def _repetitions(node: Times, more: int) -> int:
+    return node.low + more if node.high is None else min(node.low + more, node.high)
+
+
+def _example_length(node: Node, more: int) -> int:
+    match node:
+        case One():
+            return 1
+        case Row(nodes):
+            return sum(_example_length(one, more) for one in nodes)
+        case Either(nodes):
+            return _example_length(_shortest(nodes), more)
+        case Times(inner, _, _):
+            return _example_length(inner, more) * _repetitions(node, more)
+
+
 def _example(node: Node, more: int) -> str:
     """A text that matches, with ``more`` repetitions than needed where there may be."""
     match node:
@@ -332,7 +360,6 @@ def _example(node: Node, more: int) -> str:
         case Row(nodes):
             return "".join(_example(one, more) for one in nodes)
         case Either(nodes):
-            return _example(nodes[0], more)
-        case Times(inner, low, high):
-            times = low + more if high is None else min(low + more, high)
-            return _example(inner, more) * times
+            return _example(_shortest(nodes), more)
+        case Times(inner, _, _):
+            return _example(inner, more) * _repetitions(node, more)

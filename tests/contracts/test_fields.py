@@ -203,6 +203,8 @@ def test_refusals_say_what_was_expected(hint: Any, value: Any, reason: str) -> N
         lambda: Text(5, 6),
         lambda: Text(2**21),
         lambda: Text(5, pattern=5),  # type: ignore[arg-type]
+        lambda: Text(9, pattern="[a-z]{10}"),
+        lambda: Text(9, pattern="(((a{1000}){1000}){1000}){1000}"),
         lambda: Blob(True),
         lambda: Choice(),
         lambda: Choice("A", 5),  # type: ignore[arg-type]

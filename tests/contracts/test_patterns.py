@@ -118,3 +118,5 @@ def test_texts_of_fields_still_have_their_lengths() -> None:
     assert field.schema()["pattern"] == "^(?:[A-Z0-9]+)$"
     assert Text(9, pattern="[^a]").schema()["pattern"] == "^(?:[ -`b-~])$"
     assert Text(9, 5, pattern="[a-z]*").example() == "aaaaa"
+    assert Text(1 << 20, 1 << 20, pattern="[a-z]*").example() == "a" * (1 << 20)
+    assert Text(40, 7, pattern="A(-[0-9]{2,3})*").example() == "A-111-111"
