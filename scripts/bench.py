@@ -209,7 +209,7 @@ def tables(report: Mapping[str, Any]) -> str:
         ["the same uninstrumented", f"{contracts['transfer_plain_us']:.1f}", "us"],
         ["metering, a transfer", f"{contracts['instrumentation_ratio']:.2f}", "times"],
         ["metering, arithmetic", f"{contracts['arithmetic_ratio']:.2f}", "times"],
-        ["loading 500 lines of contract", f"{contracts['load_ms']:.0f}", "ms"],
+        ["500 lines of contract, loading", f"{contracts['load_ms']:.0f}", "ms"],
         ["import of stored blocks", f"{report['replay_tps']:,.0f}", "tx/s"],
     ]
     for size, values in tree["sizes"].items():

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from consensus.transaction import Transaction
-from scripts import bench
+from scripts import bench, bench_contracts
 from scripts import bench_stages as stages
 from scripts.bench_load import BenchFailed, LoadResult, Seen, Sender, Watch, percentile
 from scripts.bench_network import Use, cost, summary
@@ -120,6 +120,7 @@ def test_the_report_has_the_keys_that_days_are_compared_by(tmp_path):
         "transaction": Workload(SEEDS, CHAIN).describe(),
         "replay_tps": 1.0,
         "stages": stages.verifying(200) | stages.executing(tmp_path / "execute", 1),
+        "contracts": bench_contracts.measure(1),
         "tree": {"sizes": {"10k": stages.tree(tmp_path / "tree", 2_000, 1)}},
     }  # fmt: skip
     report = json.loads(json.dumps(report))
@@ -131,6 +132,8 @@ def test_the_report_has_the_keys_that_days_are_compared_by(tmp_path):
     assert report["light_load"]["p50_ms"] <= report["light_load"]["p99_ms"]
     for name in ("verify_per_s", "verify_inline_per_s", "execute_per_s", "parse_per_s"):
         assert report["stages"][name] > 0
+    for name in ("transfer_us", "instrumentation_ratio", "arithmetic_ratio", "load_ms"):
+        assert report["contracts"][name] > 0
     assert report["tree"]["sizes"]["10k"]["us_per_key"] > 0
     text = bench.tables(report)
     assert "closed 16" in text and "open 10 tx/s" in text
