@@ -205,7 +205,7 @@ def rung(ledger: Ledger) -> int:
     return ledger.query("count", "clock")  # type: ignore[no-any-return]
 
 
-# --- who may -----------------------------------------------------------------------------------
+# --- who may ------------------------------------------------------------------------------------
 
 
 def test_own_asks_for_the_record_of_the_caller_s_organisation(clock: Ledger) -> None:
@@ -431,7 +431,7 @@ def test_a_query_within_a_block_takes_nothing_from_a_transaction(clock: Ledger) 
     )
 
 
-# --- code -----------------------------------------------------------------------------------------
+# --- code ---------------------------------------------------------------------------------------
 
 NOTES = '''
 from __future__ import annotations
