@@ -13,10 +13,12 @@ from consensus.primitives.crypto import sha256
 from consensus.rules import (
     SKIP_DOUBLINGS_MAX,
     SKIP_TURNS,
+    LongestWindow,
     Missed,
     Turns,
     evidence_key,
     is_whole,
+    longest_window_after,
     make_header,
     proposer_order,
     turns_after,
@@ -176,3 +178,14 @@ def test_a_header_commits_to_every_part_of_its_block() -> None:
 
 def test_evidence_keys_are_distinct() -> None:
     assert evidence_key(sha256(b"a")) != evidence_key(sha256(b"b"))
+
+
+def test_a_shorter_window_notes_the_longer_one() -> None:
+    assert longest_window_after(None, 1_000, 600, 600) is None
+    assert longest_window_after(None, 1_000, 600, 900) is None
+    first = longest_window_after(None, 1_000, 600, 60)
+    assert first == LongestWindow(600, 1_600)
+    # Shorter still, while transactions of the longest may be valid, and after.
+    assert longest_window_after(first, 1_600, 60, 10) == LongestWindow(600, 2_200)
+    assert longest_window_after(first, 1_601, 60, 10) == LongestWindow(60, 1_661)
+    assert longest_window_after(first, 1_100, 60, 60) is None

@@ -208,6 +208,11 @@ def test_votes_in_another_s_name_cost_the_link() -> None:
         stranger = Commit(2, 0, sha256(b""), consensus_key("f0"), bytes(64))
         with pytest.raises(PeerFault):
             await node.engine.vote_received(stranger, world.machines["f0"].network_key)
+        # Of other heights this node may not know the validators.
+        for height in (1, 7):
+            await node.engine.vote_received(
+                dataclasses.replace(stranger, height=height), world.machines["f0"].network_key
+            )
 
     run_world(5, scenario, PARAMS, full=1)
 

@@ -104,6 +104,18 @@ def test_expiry_takes_out_what_no_later_block_can_hold() -> None:
     assert len(pool) == pool.bytes == 0
 
 
+def test_lowered_limits_take_out_what_is_above_them() -> None:
+    pool = Mempool()
+    entries = [entry(1, steps_max=10), entry(2, steps_max=11), entry(3, steps_max=1)]
+    for one in entries:
+        pool.add(one)
+    size = entries[0].size
+    assert pool.remove_unfit(size, 10) == [entries[1]]
+    assert pool.remove_unfit(size - 1, 10) == [entries[0], entries[2]]
+    assert (len(pool), pool.bytes) == (0, 0)
+    pool.add(entries[1])
+
+
 def test_memory_of_committed_transactions_does_not_pile_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
