@@ -49,7 +49,8 @@ T = TypeVar("T", bound=Wire)
 Load = Callable[[Sequence[Package]], Registry]
 
 EXECUTE_SLICE: Final = 16
-"""Transactions executed before the event loop gets its turn again."""
+EXECUTE_SLICE_STEPS: Final = 50_000
+"""Transactions, or steps of them, executed before the event loop gets its turn again."""
 INLINE_CHANGES_MAX: Final = 128
 """State changes whose tree is worked out in the event loop: a few milliseconds."""
 
@@ -375,12 +376,17 @@ class Chain:
             self.chain_id, content.height, content.time_ms, content.proposer, content.evidence
         )
         executor = BlockExecutor(self.registry, self.state, block)
-        executor.begin()
-        receipts: list[Receipt] = []
-        for start in range(0, len(bodies), EXECUTE_SLICE):
-            for tx in bodies[start : start + EXECUTE_SLICE]:
-                receipts.append(executor.execute(tx))
+        for _ in executor.begin_in_parts():
             await trio.lowlevel.checkpoint()
+        receipts: list[Receipt] = []
+        steps = 0
+        for count, tx in enumerate(bodies, 1):
+            receipts.append(executor.execute(tx))
+            steps += receipts[-1].steps_used
+            if count % EXECUTE_SLICE == 0 or steps > EXECUTE_SLICE_STEPS:
+                steps = 0
+                await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
         executor.finish()
         receipts += executor.due_receipts
         system = System.read(executor.state) if executor.system_changed else self.system

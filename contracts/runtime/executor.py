@@ -9,7 +9,7 @@ block's overlay or none does. A failed transaction leaves only its receipt and i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -91,11 +91,17 @@ class BlockExecutor:
 
     def begin(self) -> None:
         """Run what has become due, before the block's transactions."""
+        for _ in self.begin_in_parts():
+            pass
+
+    def begin_in_parts(self) -> Iterator[None]:
+        """The same with pauses, in which the node may do something else."""
         if self.registry.get(system.GOVERNANCE) is not None:
             for key, proposal in system.scheduled(
                 self._overlay, self._block.height, ACTIVATIONS_MAX
             ):
                 self._activate(key, proposal)
+                yield
             for evidence in self._block.evidence:
                 self._accuse(evidence)
         for key, call in due.ripe(self._overlay, self._block.time_ms, DUE_CALLS_MAX):
@@ -106,6 +112,7 @@ class BlockExecutor:
             )
             self._keep(ran, overlay, call.contract, call.method)
             self._usage.line(call.organisation).count(ran.steps_used, 0, 1, 0)
+            yield
 
     def _activate(self, key: bytes, proposal: int) -> None:
         """Put a decision into force, all of it or nothing. Where it brings new code, that is loaded
