@@ -49,8 +49,13 @@ def operators(sizes: Sizes) -> Names:
         raise OverflowError("beyond 256 bits")
 
     def mul(a: Any, b: Any) -> Any:
+        if type(a) is int and type(b) is int:
+            value = a * b
+            if -INT_LIMIT < value < INT_LIMIT:
+                return value
+            raise OverflowError("beyond 256 bits")
         if isinstance(a, int) and isinstance(b, int):
-            return bounded(a * b)
+            return a * b
         if type(a) is int:
             a, b = b, a
         if type(b) is not int:
@@ -66,8 +71,8 @@ def operators(sizes: Sizes) -> Names:
         return a * times
 
     def mod(a: Any, b: Any) -> Any:
-        if isinstance(a, int) and isinstance(b, int):
-            return a % b
+        if isinstance(a, int):
+            return a % b  # only text and bytes are formatted by it
         raise TypeError("% is for whole numbers")
 
     def power(a: Any, b: Any) -> Any:
