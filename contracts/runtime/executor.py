@@ -105,6 +105,8 @@ class BlockExecutor:
             for evidence in self._block.evidence:
                 self._accuse(evidence)
         for key, call in due.ripe(self._overlay, self._block.time_ms, DUE_CALLS_MAX):
+            if self._overlay.get(key) is None:
+                continue  # one before it has taken it back
             self._overlay.put(key, None)
             overlay = Overlay(self._overlay)
             ran = self._by_itself(

@@ -103,6 +103,10 @@ class Clock(Contract):
         self.due(self.ctx.time_ms, "again", number=number + 1)
 
     @timed
+    def hush(self, number: int) -> None:
+        self.cancel(f"5-{number}")
+
+    @timed
     def refuses(self, number: int) -> None:
         self.rung.add()
         refuse("NO", "not now")
@@ -343,6 +347,19 @@ def test_a_due_call_is_taken_back_by_its_contract_alone(clock: Ledger) -> None:
     clock.time_ms += 100_000
     clock.block()
     assert clock.due_receipts == [] and rung(clock) == 0
+
+
+def test_a_due_call_takes_back_one_that_is_due_in_the_same_block(clock: Ledger) -> None:
+    calls = [
+        Call("clock", "wake", {"time_ms": 0, "method": "hush", "number": 1}),
+        Call("clock", "wake", {"time_ms": 5, "number": 1}),
+        Call("clock", "wake", {"time_ms": 5, "number": 2}),
+    ]
+    assert clock.block(clock.tx(seed_of(MAKER), *calls))[0].code == "OK"
+    clock.block()
+    assert [one.result for one in clock.due_receipts] == [["clock", "hush"], ["clock", "ring"]]
+    assert clock.due_receipts[1].events[0].fields["number"] == 2
+    assert rung(clock) == 1
 
 
 def test_only_timed_methods_with_good_arguments_and_times_wait(clock: Ledger) -> None:
