@@ -186,21 +186,25 @@ class Session:
         if frame is None:
             frame = self._frames[module.name] = Frame(self, module)
         block = self.block
-        if self.identity_written and self._look_up is not None:
+        if self.identity_written and self.sender and self._look_up is not None:
             self.caller = self._look_up(self.sender, self.overlay)
         organisation, roles, attributes = self.caller
-        frame.ctx = Context(
-            block.chain_id,
-            block.height,
-            block.time_ms,
-            self.sender,
-            organisation,
-            roles,
-            self.tx_id,
-            self.tx_index,
-            self.calls,
-            self.running,
-            attributes.copy(),
+        # What Context() does, without its keyword arguments: this is done for every call.
+        frame.ctx = tuple.__new__(
+            Context,
+            (
+                block.chain_id,
+                block.height,
+                block.time_ms,
+                self.sender,
+                organisation,
+                roles,
+                self.tx_id,
+                self.tx_index,
+                self.calls,
+                self.running,
+                attributes.copy(),
+            ),
         )
         return frame
 
@@ -334,7 +338,10 @@ class Frame:
             refuse("EVENT_NAME", "an event's name is 1 to 64 letters, digits and '_'")
         if len(session.events) >= EVENTS_MAX:
             refuse("TOO_MANY_EVENTS", f"more than {EVENTS_MAX} events")
-        self._meter.charge(steps.EVENT)
+        meter = self._meter
+        meter.left -= steps.EVENT
+        if meter.left < 0:
+            meter.stop()
         fields = sorted_map(fields, session.take_output)
         session.events.append(Event.of_checked(contract=self._name, name=name, fields=fields))
 
