@@ -539,7 +539,7 @@ class BodyChecker:
                 self.info.calls.add(("record", name))
             elif name not in names.BUILTIN_METHODS and name not in names.SDK_METHODS:
                 self.refuse(func, "unknown-method", f"nothing has a method {name}")
-        self._arguments(node, keyed=name == "sort", spreads=spreads)
+        self._arguments(node, keyed=name == "sort" and not self._is_self(base), spreads=spreads)
 
     def declared_kind(self, node: ast.expr) -> str | None:
         """Map, Index or Counter where an expression is ``self.<declared>``, else None."""

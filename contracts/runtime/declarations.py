@@ -419,7 +419,12 @@ class Declarations:
             for argument in [*arguments[1:], *node.args.kwonlyargs]:
                 self.hints.type(info.file.scope, argument.annotation)
             self.hints.type(info.file.scope, node.returns)
-        if self._free(info, node, node.name):
+        plain = names.BUILTIN_METHODS.keys() | names.SDK_METHODS
+        if not info.is_contract and mark != "property" and node.name in plain:
+            self.findings.add(
+                node, "shadows", f"{node.name} is a method of plain values", "use another name"
+            )
+        elif self._free(info, node, node.name):
             (info.properties if mark == "property" else info.methods)[node.name] = found
 
     def _decorator(self, info: ClassInfo, node: ast.expr) -> str:

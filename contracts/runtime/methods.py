@@ -1,7 +1,7 @@
 """Guards of the methods that text, bytes, lists and maps have.
 
-A guard takes the object first. What is none of these types (a record, a map of the contract) has
-its own method called: the name is then declared in the package, or the SDK's.
+A guard takes the object first. What is none of these types, a map of the contract, has its own
+method called.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _lists(sizes: Sizes, eq: Callable[..., bool], in_order: Callable[..., Any]) 
             from_here = list(xs)
             xs[:] = in_order(from_here, key, reverse, h__weight)
             return None
-        return other(xs).sort()
+        raise TypeError("no such method")
 
     def clear(xs: Any, *args: Any) -> Any:
         if type(xs) in (list, dict) and not args:

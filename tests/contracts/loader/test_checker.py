@@ -206,6 +206,8 @@ TOPS = [
     ("class A(Record):\n    @call\n    def f(self):\n        return 1", "decorator"),
     ("class A(Record):\n    def amount(self):\n        return 1", "two-meanings"),
     ("class A(Record):\n    def name(self):\n        return 1", "two-meanings"),
+    ("class A(Record):\n    def get(self):\n        return 1", "shadows"),
+    ("class A(Record):\n    def put(self):\n        return 1", "shadows"),
     ("class A(Record):\n    print(1)", "class-body"),
     ("class A(Record):\n    class B(Record):\n        pass", "class-body"),
     ("class A(Record):\n    m = Map(str, key=('a',))", "class-body"),
