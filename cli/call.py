@@ -155,6 +155,8 @@ _WORDS = click.argument(
 @_HELP
 @click.option("--timeout", "timeout_s", type=click.IntRange(1, 600), default=60, show_default=True,
               help="Seconds to wait for it to be committed.")  # fmt: skip
+@click.option("--steps-max", type=click.IntRange(1), default=None,
+              help="The most steps that it may cost (default: 200000).")  # fmt: skip
 @click.option("--openings", "folder", envvar="HANSA_OPENINGS",
               type=click.Path(path_type=Path, file_okay=False),
               help="Where to keep what opens commitments (default: beside the key).")  # fmt: skip
@@ -167,6 +169,7 @@ def call(
     words: tuple[str, ...],
     asks_help: bool,
     timeout_s: int,
+    steps_max: int | None,
     folder: Path | None,
 ) -> None:
     """Call METHOD of CONTRACT in a transaction signed with --key, and wait for its block.
@@ -184,6 +187,7 @@ def call(
       hansa call batch commission --expiry 2030-01-31 \\
         'items=[{"item": "01/09521321000018/10/A1", "quantity": {"amount": 5, "unit": "EA"}}]'
     """
+    from cli.answers import STEPS_MAX
     from cli.arguments import parse_arguments
     from cli.client import TimedOut, make_transaction
     from cli.openings import keep_openings, openings_folder
@@ -196,7 +200,9 @@ def call(
         assert contract is not None and method is not None
         parsed = parse_arguments(client.contracts(), contract, method, "call", words)
         seed = current().signing_seed()
-        tx = make_transaction(seed, chain_id_of(client), [(contract, method, parsed.args)])
+        calls = [(contract, method, parsed.args)]
+        budget = steps_max or STEPS_MAX
+        tx = make_transaction(seed, chain_id_of(client), calls, steps_max=budget)
         if parsed.openings:
             # Before it is sent: a commitment that nobody can open is worth nothing.
             place = folder or openings_folder(current().key)

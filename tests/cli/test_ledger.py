@@ -150,6 +150,12 @@ def test_bad_transaction_files(hansa: Hansa, network: Network, url: str) -> None
     assert hansa("block", "show", "77").error == "BLOCK_NOT_FOUND"
 
 
+def test_a_call_costs_at_most_what_it_may(hansa: Hansa, url: str) -> None:
+    outcome = hansa(*commission(hansa, "A1"), "--steps-max", 5_000)
+    assert (outcome.code, outcome.error) == (1, "OUT_OF_STEPS")
+    assert "5000" in outcome.err
+
+
 def test_a_call_without_a_key(hansa: Hansa, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HANSA_KEY")
     outcome = hansa(*commission(hansa, "A1"))
