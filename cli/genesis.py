@@ -197,6 +197,7 @@ def seal(file: Path, data: Path | None, copies: tuple[Path, ...]) -> None:
       hansa genesis seal genesis.json --merge from-acme.json --merge from-bolt.json
     """
     from genesis import ceremony
+    from genesis.build import check_start
     from genesis.document import GenesisDocument
     from node.keystore import load_key, write_whole
     from node.setup import CONSENSUS_KEY
@@ -205,6 +206,7 @@ def seal(file: Path, data: Path | None, copies: tuple[Path, ...]) -> None:
         raise click.UsageError("give --data to seal, or --merge to collect seals")
     document = GenesisDocument.load(file, stage="complete")
     if data is not None:
+        check_start(document)
         path = data / CONSENSUS_KEY
         document = ceremony.seal(document, load_key(path, _Passphrase().of(path)))
     others = [GenesisDocument.load(copy, stage="complete") for copy in copies]
@@ -224,9 +226,11 @@ def validate(file: Path, unsealed: bool) -> None:
     Example:
       hansa genesis validate genesis.json
     """
+    from genesis.build import check_start
     from genesis.document import GenesisDocument
 
     document = GenesisDocument.load(file, stage="complete" if unsealed else "sealed")
+    check_start(document)
     _report(file, document)
 
 

@@ -23,6 +23,14 @@ def initial_state(document: GenesisDocument, registry: Registry) -> dict[bytes, 
     return {key: value for key, value in changes.items() if value is not None}
 
 
+def check_start(document: GenesisDocument) -> None:
+    """Whether block 0 can be made: the contracts themselves have the last word on what they take.
+
+    Raises InputError GENESIS_INVALID or CONTRACT_REFUSED.
+    """
+    initial_state(document, Registry.of(document.packages))
+
+
 def genesis_arguments(document: GenesisDocument) -> dict[str, dict[str, Any]]:
     """The arguments of each contract's genesis method."""
     return {

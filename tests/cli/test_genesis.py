@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 from genesis.document import GenesisDocument
 from node.config import load
 from tests.cli.support import Hansa
-from tests.genesis.helpers import GLNS, sealed
+from tests.genesis.helpers import GLNS, draft, sealed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +54,24 @@ def test_a_ceremony_from_draft_to_sealed_document(hansa: Hansa, tmp_path: Path) 
     assert GenesisDocument.load(config.genesis_path).sealed
     assert hansa("genesis", "add", "genesis.json", "entry1.json").error == "GENESIS_SEALED"
     assert hansa("genesis", "seal", "genesis.json", "--data", "n5").error == "FILE_NOT_READABLE"
+
+
+def test_what_the_contracts_would_refuse_is_told_before_the_seals(
+    hansa: Hansa, tmp_path: Path
+) -> None:
+    document = draft()
+    first, *others = document.organisations
+    astronauts = dataclasses.replace(first, roles=("astronaut",))
+    wrong = dataclasses.replace(document, organisations=(astronauts, *others))
+    path = tmp_path / "genesis.json"
+    path.write_bytes(wrong.file_bytes)
+    outcome = hansa("genesis", "validate", path, "--unsealed")
+    assert (outcome.code, outcome.error) == (4, "GENESIS_INVALID")
+    assert "astronaut" in outcome.err or "roles" in outcome.err
+    hansa.json("node", "init", "n1")
+    assert hansa("genesis", "seal", path, "--data", "n1").error == "GENESIS_INVALID"
+    path.write_bytes(document.file_bytes)
+    hansa.json("genesis", "validate", path, "--unsealed")
 
 
 def test_the_contracts_of_a_document_can_be_read(hansa: Hansa, tmp_path: Path) -> None:
