@@ -26,10 +26,11 @@ from contracts.runtime.package import Package
 from contracts.runtime.source import Findings, is_text, parse
 
 CONSTANTS_SIZE_MAX: Final = 100_000  # of all of a package
-CLASSES_MAX: Final = 200
+CLASSES_MAX: Final = 100
 MEMBERS_MAX: Final = 200  # of one class
 BASES_MAX: Final = 8  # classes that derive from each other
 
+_TAKEN: Final = frozenset(("contracts.sdk", "typing"))
 MARKS: Final = frozenset(("call", "query", "genesis", "migrate", "timed"))
 
 
@@ -136,7 +137,10 @@ class Declarations:
                 self.findings.file = source.path
                 for index, node in enumerate(tree.body):
                     self._statement(file, node, index)
-                self.exports[source.path.removesuffix(".py").replace("/", ".")] = file
+                module = source.path.removesuffix(".py").replace("/", ".")
+                if module in _TAKEN:
+                    self.findings.at(1, 1, "package", f"{module} is no package's own")
+                self.exports[module] = file
         self._join()
         return self.program
 

@@ -6,6 +6,7 @@ import pytest
 
 from contracts.runtime.loader import check
 from contracts.runtime.package import RUNTIME, Package, SourceFile
+from contracts.runtime.source import Finding
 from tests.contracts.loader.support import HEAD, PATH, contract, package
 
 BODIES = [
@@ -330,6 +331,36 @@ def test_names_that_no_contract_has(name: str) -> None:
     assert "package" in [finding.rule for finding in check(made)]
 
 
+@pytest.mark.parametrize("path", ["contracts/sdk.py", "typing.py"])
+def test_no_file_stands_where_the_sdk_does(path: str) -> None:
+    files = (SourceFile(path, "def helper() -> int:\n    return 1\n"), package(contract()).files[0])
+    found = check(Package("own", 1, RUNTIME, files))
+    assert [(finding.file, finding.rule) for finding in found] == [(path, "package")]
+
+
 def test_another_runtime() -> None:
     made = Package("own", 1, RUNTIME + 1, (SourceFile(PATH, contract()),))
     assert [finding.rule for finding in check(made)] == ["runtime"]
+
+
+DEEPEST = [
+    "return (\n" + "not\n" * 90 + "y)",
+    "return (\n" + "-\n" * 90 + "y)",
+    "return (\n" + "y +\n" * 90 + "y)",
+    "return (\n" + "y **\n" * 90 + "y)",
+    "return (\n" + "y if z else\n" * 45 + "y)",
+    "return (z\n" + ".strip()\n" * 40 + ")",
+    "return (x\n" + "[0]\n" * 90 + ")",
+    "return (\n" + "y <\n" * 90 + "y)",
+    "return " + "[" * 14 + "y" + "]" * 14,
+    "if y:\n    pass\n" + "elif z:\n    pass\n" * 39,
+    "\n".join("    " * depth + "if y:" for depth in range(9)) + "\n" + "    " * 9 + "pass",
+]
+
+
+@pytest.mark.parametrize("body", DEEPEST)
+def test_the_deepest_that_is_allowed_loads_far_down_a_stack(body: str) -> None:
+    def below(frames: int) -> list[Finding]:
+        return below(frames - 1) if frames else check(package(contract(body=body)))
+
+    assert below(200) == []
