@@ -358,9 +358,11 @@ class Wire:
 
     @classmethod
     def of_checked(cls, **fields: Any) -> Self:
-        """A value from all its fields, known to be right; the constructor's form for hot paths."""
+        """A value from all its fields, known to be right, any contents in their normal form: the
+        constructor's form for hot paths."""
         made = object.__new__(cls)
         made.__dict__.update(fields)
+        made.__dict__["_is_normal"] = True
         return made
 
     @classmethod
@@ -402,7 +404,8 @@ class Wire:
     @cached_property
     def raw(self) -> bytes:
         """The canonical bytes, made once."""
-        return encode(self.to_plain())
+        plain = self.to_plain()
+        return encode_normal(plain) if "_is_normal" in self.__dict__ else encode(plain)
 
     def encode(self) -> bytes:
         return self.raw

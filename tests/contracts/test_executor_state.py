@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from consensus.primitives.codec import decode, encode, encode_normal
 from consensus.primitives.keys import decode_key
+from consensus.receipt import Event, Receipt
 from consensus.transaction import Call
 from contracts.runtime import steps
 from contracts.runtime.overlay import Overlay
@@ -285,6 +286,20 @@ def test_a_normal_value_has_the_canonical_bytes_without_a_second_look(value: Any
     assert encode_normal(copy) == encode(value)
     assert size >= len(encode(value)) / 9
     assert size <= 10 * len(encode(value))
+
+
+@given(VALUES)
+def test_events_and_receipts_of_normal_values_have_the_bytes_of_any_others(value: Any) -> None:
+    event = Event("a", "b", {"z": value, "a": value})
+    receipt = Receipt(bytes(32), "OK", "", 1, (event,), [value])
+    fields = normal(event.fields, lambda size: None)
+    quick = Event.of_checked(contract="a", name="b", fields=fields)
+    whole = Receipt.of_checked(
+        wire_id=bytes(32), code="OK", detail="", steps_used=1, events=(quick,),
+        result=normal([value], lambda size: None),
+    )  # fmt: skip
+    assert (quick.raw, whole.raw) == (event.raw, receipt.raw)
+    assert Receipt.decode(whole.raw) == whole
 
 
 @given(VALUES)
