@@ -16,62 +16,14 @@ from contracts.runtime.constants import (
     NotConstant,
     evaluate,
 )
-from contracts.runtime.declarations import ClassInfo, FunctionInfo, Program
+from contracts.runtime.declarations import MARKS, ClassInfo, FunctionInfo, Program
 from contracts.runtime.hints import Hints
 from contracts.runtime.source import is_text
+from contracts.runtime.syntax import COMPARISONS, HINTS, OPERATORS, UNARY
 
 KEY_FRAMES: Final = 5  # those of sorted's guard, and the key's own
 ARGUMENTS_MAX: Final = 64
 
-_HINTS: Final = {
-    ast.Assert: "use refuse",
-    ast.AsyncFor: "",
-    ast.AsyncFunctionDef: "",
-    ast.AsyncWith: "",
-    ast.Await: "",
-    ast.ClassDef: "classes stand at the top of a file",
-    ast.FunctionDef: "functions stand at the top of a file or in a class",
-    ast.GeneratorExp: "use a list: any([...])",
-    ast.Global: "state stands in maps",
-    ast.Import: "imports stand at the top of a file",
-    ast.ImportFrom: "imports stand at the top of a file",
-    ast.Lambda: "only as key= of sorted, min, max and sort",
-    ast.Match: "use if and elif",
-    ast.Nonlocal: "state stands in maps",
-    ast.Raise: "use refuse",
-    ast.Set: "sets have no order: use a list or a dict",
-    ast.SetComp: "sets have no order: use a list or a dict",
-    ast.Starred: "only in calls and in list or tuple displays",
-    ast.With: "",
-    ast.Yield: "use a list",
-    ast.YieldFrom: "use a list",
-}
-_OPERATORS: Final = (
-    ast.Add,
-    ast.Sub,
-    ast.Mult,
-    ast.FloorDiv,
-    ast.Mod,
-    ast.Pow,
-    ast.LShift,
-    ast.RShift,
-    ast.BitOr,
-    ast.BitXor,
-    ast.BitAnd,
-)
-_UNARY: Final = (ast.Not, ast.USub, ast.UAdd)
-_COMPARISONS: Final = (
-    ast.Eq,
-    ast.NotEq,
-    ast.Lt,
-    ast.LtE,
-    ast.Gt,
-    ast.GtE,
-    ast.Is,
-    ast.IsNot,
-    ast.In,
-    ast.NotIn,
-)
 _KEYED: Final = frozenset(("sorted", "min", "max", "sort"))
 
 
@@ -96,9 +48,10 @@ class BodyChecker:
         if getattr(node, "type_params", None):
             self.refuse(node, "syntax", "no type parameters")
         self._parameters(node.args)
-        for parameter in [*node.args.args, *node.args.kwonlyargs]:
-            self.hints.type(self.scope, parameter.annotation)
-        self.hints.type(self.scope, node.returns)
+        if self.info.mark not in MARKS:  # those were checked where they stand
+            for parameter in [*node.args.args, *node.args.kwonlyargs]:
+                self.hints.type(self.scope, parameter.annotation)
+            self.hints.type(self.scope, node.returns)
         for inner in ast.walk(node):
             self._collect(inner)
         self.statements(node.body[1:] if is_text(node.body[0]) else node.body)
@@ -205,7 +158,7 @@ class BodyChecker:
 
     def unknown(self, node: ast.AST) -> None:
         what = type(node).__name__
-        self.refuse(node, "language", f"{what} is not for contracts", _HINTS.get(type(node), ""))
+        self.refuse(node, "language", f"{what} is not for contracts", HINTS.get(type(node), ""))
 
     def _try(self, node: ast.Try) -> None:
         if node.finalbody:
@@ -292,7 +245,7 @@ class BodyChecker:
                 self.expression(left)
                 self.expression(right)
             case ast.UnaryOp(op=op, operand=operand):
-                if not isinstance(op, _UNARY):
+                if not isinstance(op, UNARY):
                     self.refuse(node, "operator", f"{type(op).__name__} is not for contracts")
                 self.expression(operand)
             case ast.IfExp(test=test, body=body, orelse=orelse):
@@ -368,7 +321,7 @@ class BodyChecker:
     def _operator(self, node: ast.AST, op: ast.operator) -> None:
         if isinstance(op, ast.Div):
             self.refuse(node, "float", "there are no floats", "use //")
-        elif not isinstance(op, _OPERATORS):
+        elif not isinstance(op, OPERATORS):
             self.refuse(node, "operator", f"{type(op).__name__} is not for contracts")
 
     def _compare(self, node: ast.Compare) -> None:
@@ -383,7 +336,7 @@ class BodyChecker:
             )
         for op, right in zip(node.ops, node.comparators, strict=True):
             self.expression(right)
-            if not isinstance(op, _COMPARISONS):
+            if not isinstance(op, COMPARISONS):
                 self.unknown(op)
             elif isinstance(op, ast.Is | ast.IsNot):
                 value = right.value if isinstance(right, ast.Constant) else ""
