@@ -90,7 +90,7 @@ def _bring_up(network: Network, fresh: bool) -> list[NodeSpec]:
     except InputError as error:
         if error.code != "DEVNET_OUTDATED":
             raise
-        output.say("The chain runs other contracts than this software: starting a new one")
+        output.say("The chain there is an older release's: starting a new one")
         return bring_up(network, fresh=True)
 
 
