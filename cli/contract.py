@@ -402,7 +402,7 @@ def rehearse(files: tuple[Path, ...], blocks: int, data: Path | None, root: Path
     beyond reading. It takes about the time of a node that catches up, disk for the chain's newest
     state, and memory for what the rehearsed blocks write.
 
-    Exit code 0 if nothing but steps would differ, 1 if something would or the migration fails.
+    Exit code 0 if nothing but steps would differ and no migration writes or fails, else 1.
 
     \b
     Examples:

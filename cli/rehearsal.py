@@ -32,7 +32,6 @@ from node.clock import InlineBlocking
 from node.store import schema
 from node.store.blocks import BlockStore
 from node.store.kv import KV, LevelKV
-from node.store.state import STATE
 
 if TYPE_CHECKING:
     from cli.client import Client
@@ -131,12 +130,12 @@ class Report:
 
     @property
     def differs(self) -> bool:
-        """Whether anything but steps would have been otherwise, or a migration fails."""
+        """Whether anything but steps would have been otherwise, or a migration fails or writes."""
         migrations = (self.migration, self.migration_at_tip)
         return bool(
             self.rehearsal.differing
             or self.keys
-            or any(one is not None and one.code != OK for one in migrations)
+            or any(one is not None and (one.code != OK or one.keys_changed) for one in migrations)
         )
 
 
@@ -182,9 +181,9 @@ async def _rehearse(package: Package, source: BlockSource, kv: KV, blocks: int, 
     migration: Migration | None = None
     while chain.height < tip:
         outcome = await copy.next()
-        for key, _ in outcome.delta.operations:
-            if key[:1] == STATE and key[1:] not in before.changes:
-                before.put(key[1:], chain.state.get(key[1:]))
+        for key in outcome.changes:
+            if key not in before.changes:
+                before.put(key, chain.state.get(key))
         await copy.commit(outcome)
         if copy.digest_of(package.name) != in_force:
             say(f"block {chain.height} itself replaced {package.name}: comparing from the next on")

@@ -207,6 +207,7 @@ def test_the_migration_runs_then_and_on_todays_state(made: Made) -> None:
     assert at_tip.keys[0].new == [6]
     assert report.rehearsal.differences[0].fields["result"] == ([15], [25])
     assert "2 keys changed" in as_text(report)
+    assert made.rehearse(tally(2, more=DOUBLING), blocks=0).differs
 
 
 def test_a_failing_migration_leaves_the_old_code(made: Made) -> None:
