@@ -16,7 +16,7 @@ from consensus.primitives.errors import CodecError, InputError, LocalFault
 from consensus.receipt import EVENTS_MAX, OK, Event
 from contracts.runtime import due, steps
 from contracts.runtime.overlay import Overlay, StateReader
-from contracts.runtime.package import Package, SourceFile
+from contracts.runtime.package import RUNTIME, Package, SourceFile
 from contracts.runtime.registry import SUPPORTED_RUNTIMES, Module, Registry, unknown_runtime
 from contracts.runtime.system import GOVERNANCE, runtime_in_force
 from contracts.sdk.contract import Context, require_role
@@ -321,12 +321,15 @@ class Frame:
     ) -> Iterator[tuple[bytes, Any]]:
         self._meter.charge(steps.SCAN)
         price = steps.CONVERTED_BYTE if converts else steps.READ_BYTE
-        return self._entries(self._session.overlay.scan(start, stop), price)
+        return self._entries(self._session.overlay.entries(start, stop), price)
 
     def _entries(
-        self, found: Iterator[tuple[bytes, bytes]], price: int
+        self, found: Iterator[tuple[bytes, bytes | None]], price: int
     ) -> Iterator[tuple[bytes, Any]]:
         for key, raw in found:
+            if raw is None:
+                self._meter.charge(steps.DELETED)
+                continue
             self._meter.charge(steps.READ + price * len(raw))
             yield key, msgpack.unpackb(raw)
 
@@ -374,8 +377,9 @@ class Frame:
         if self._name != GOVERNANCE:
             refuse("NOT_AUTHORISED", "governance alone asks this")
         overlay = self._session.overlay
-        if runtime != runtime_in_force(overlay):
-            refuse("RUNTIME_NOT_IN_FORCE", f"the chain's parameters do not name runtime {runtime}")
+        in_force = runtime_in_force(overlay) or RUNTIME
+        if not 1 <= runtime <= in_force:
+            refuse("RUNTIME_NOT_IN_FORCE", f"runtimes up to {in_force} are in force")
         if runtime not in SUPPORTED_RUNTIMES:
             raise unknown_runtime(name, runtime)
         try:

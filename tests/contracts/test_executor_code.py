@@ -7,11 +7,14 @@ import pytest
 from consensus.primitives.errors import InputError, LocalFault
 from consensus.primitives.keys import decode_key
 from consensus.transaction import Call
+from contracts.runtime import steps
 from contracts.runtime.executor import BlockContext, BlockExecutor, bootstrap, run_query
+from contracts.runtime.overlay import Overlay
 from contracts.runtime.package import Package, package_of
 from contracts.runtime.registry import Registry, builtin_packages, builtin_registry
+from contracts.runtime.session import Frame, Session
 from contracts.runtime.upgrade import migrate as run_migration
-from contracts.sdk import Contract, genesis
+from contracts.sdk import Contract, ContractError, genesis
 from tests.contracts.ledger import MAKER, Ledger, consortium, seed_of
 
 NOTES = '''
@@ -173,3 +176,30 @@ def test_a_contract_has_one_genesis_and_one_migration() -> None:
 
     with pytest.raises(TypeError):
         Registry((Twice,))
+
+
+def test_governance_takes_code_for_runtimes_in_force_and_no_other_contract_asks(
+    noted: Ledger,
+) -> None:
+    files = [[file.path, file.text] for file in newer().files]
+    noted.registry.meter.start(100_000_000)
+    session = Session(noted.registry, noted.block_context())
+    session.enter(Overlay(noted.state))
+
+    def check(contract: str, runtime: int, sources: list[list[str]]) -> str:
+        module = noted.registry.get(contract)
+        assert module is not None
+        try:
+            Frame(session, module).check_package("notes", 2, runtime, sources)
+        except ContractError as error:
+            return error.code
+        return "OK"
+
+    before = noted.registry.meter.left
+    assert check("governance", 1, files) == "OK"
+    price = before - noted.registry.meter.left
+    assert price == steps.SOURCE_BYTE * newer().size
+    assert check("governance", 0, files) == check("governance", 2, files) == "RUNTIME_NOT_IN_FORCE"
+    assert check("batch", 1, files) == "NOT_AUTHORISED"
+    assert check("governance", 1, [["notes/contract.py", "import os\n"]]) == "CONTRACT_REFUSED"
+    assert check("governance", 1, [["../contract.py", files[0][1]]]) == "CONTRACT_REFUSED"
