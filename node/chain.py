@@ -33,17 +33,17 @@ from consensus.rules import Turns, proposer_order, turns_after
 from consensus.transaction import Transaction
 from consensus.validators import ValidatorSet
 from contracts.runtime.executor import BlockContext, BlockExecutor
-from contracts.runtime.overlay import StateReader
 from contracts.runtime.package import Package
 from contracts.runtime.registry import Registry
 from contracts.runtime.system import Node as AdmittedNode
-from contracts.runtime.system import read_nodes, read_packages, read_params, read_validators
+from contracts.runtime.system import read_packages
 from genesis.build import NO_PROPOSER, initial_state
 from genesis.document import GenesisDocument
 from node.ports import Blocking, Verifier
 from node.store.blocks import BlockStore, Operations, Recorded
 from node.store.kv import KV
 from node.store.state import StateDelta, StateStore
+from node.system import System
 
 T = TypeVar("T", bound=Wire)
 Load = Callable[[Sequence[Package]], Registry]
@@ -67,23 +67,6 @@ class Diverged(LocalFault):
         super().__init__("DIVERGED", message)
         self.block = block
         self.outcome = outcome
-
-
-@dataclass(frozen=True)
-class System:
-    """What the governance contract's state says of the next block."""
-
-    validators: ValidatorSet
-    params: Params
-    members: tuple[AdmittedNode, ...]
-
-    @classmethod
-    def read(cls, state: StateReader) -> System:
-        """Raises LocalFault STORE_CORRUPT."""
-        try:
-            return cls(read_validators(state), read_params(state), read_nodes(state))
-        except (CodecError, ValueError, TypeError) as error:
-            raise LocalFault("STORE_CORRUPT", f"governance's state: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,10 @@ def finish_rotation(folder: Path, key_path: Path) -> bytes:
     Raises InputError NO_NEXT_KEY, ROTATION_NOT_IN_FORCE (the node's own newest state still names
     the old key, or not yet the new one), LocalFault FOLDER_LOCKED.
     """
-    from node.chain import System
     from node.files import FolderLock
     from node.store.kv import LevelKV
     from node.store.state import StateStore
+    from node.system import System
 
     lock = FolderLock(folder)
     lock.acquire()
