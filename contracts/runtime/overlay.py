@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterator
+from heapq import merge
 from itertools import islice
 from typing import Final, Protocol
+
+Entry = tuple[bytes, bytes | None]
 
 
 class StateReader(Protocol):
@@ -21,12 +24,18 @@ _UNWRITTEN: Final = object()
 
 
 class Overlay:
-    """A state with writes upon it. ``changes`` maps each written key to its value or None."""
+    """A state with writes upon it. ``changes`` maps each written key to its value or None.
+
+    While a scan of an overlay is under way, nothing is written to those below it.
+    """
 
     def __init__(self, base: StateReader) -> None:
         self.base = base
         self.changes: dict[bytes, bytes | None] = {}
-        self._sorted: list[bytes] = []  # the changed keys that scans have put in order so far
+        # The changed keys that scans have put in order so far, in runs of which each is at least
+        # twice as long as the next: a scan must not cost what others have written.
+        self._runs: list[list[bytes]] = []
+        self._ordered = 0
 
     def get(self, key: bytes) -> bytes | None:
         value = self.changes.get(key, _UNWRITTEN)
@@ -42,37 +51,48 @@ class Overlay:
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Base and writes merged, as they are when the scan begins."""
-        keys = self._ordered_keys()
-        low, high = bisect_left(keys, start), bisect_left(keys, stop)
-        written = [(key, self.changes[key]) for key in keys[low:high]]
-        return _merged(self.base.scan(start, stop), written)
+        return ((key, value) for key, value in self.entries(start, stop) if value is not None)
 
-    def _ordered_keys(self) -> list[bytes]:
-        known = len(self._sorted)
-        if known < len(self.changes):
+    def entries(self, start: bytes, stop: bytes) -> Iterator[Entry]:
+        """The same with None for what was deleted, so that passing over it can be paid for."""
+        written = [(key, self.changes[key]) for key in self._keys(start, stop)]
+        return _merged(self._below(start, stop), iter(written))
+
+    def _below(self, start: bytes, stop: bytes) -> Iterator[Entry]:
+        base = self.base
+        if not isinstance(base, Overlay):
+            return base.scan(start, stop)
+        changes = base.changes
+        written = ((key, changes[key]) for key in base._keys(start, stop))
+        return _merged(base._below(start, stop), written)
+
+    def _keys(self, start: bytes, stop: bytes) -> Iterator[bytes]:
+        """The changed keys of a range, in order."""
+        new = len(self.changes) - self._ordered
+        runs = self._runs
+        if new:
             # Keys are never taken out, so the new ones are the dict's last.
-            new = len(self.changes) - known
-            if new > 16:
-                self._sorted = sorted(self.changes)
-            else:
-                for key in islice(reversed(self.changes), new):
-                    insort(self._sorted, key)
-        return self._sorted
+            run = sorted(islice(reversed(self.changes), new))
+            while runs and len(runs[-1]) < 2 * len(run):
+                run = sorted(runs.pop() + run)
+            runs.append(run)
+            self._ordered += new
+        return merge(*(_between(run, start, stop) for run in runs))
 
 
-def _merged(
-    base: Iterator[tuple[bytes, bytes]], written: list[tuple[bytes, bytes | None]]
-) -> Iterator[tuple[bytes, bytes]]:
-    at = 0
-    for key, value in base:
-        while at < len(written) and written[at][0] < key:
-            new_key, new_value = written[at]
-            if new_value is not None:
-                yield new_key, new_value
-            at += 1
-        if at < len(written) and written[at][0] == key:
-            continue  # the write comes in its turn
-        yield key, value
-    for new_key, new_value in written[at:]:
-        if new_value is not None:
-            yield new_key, new_value
+def _between(run: list[bytes], start: bytes, stop: bytes) -> Iterator[bytes]:
+    return map(run.__getitem__, range(bisect_left(run, start), bisect_left(run, stop)))
+
+
+def _merged(base: Iterator[Entry], written: Iterator[Entry]) -> Iterator[Entry]:
+    """Both in key order; of two with one key the written one."""
+    new = next(written, None)
+    for entry in base:
+        while new is not None and new[0] < entry[0]:
+            yield new
+            new = next(written, None)
+        if new is None or new[0] != entry[0]:
+            yield entry
+    if new is not None:
+        yield new
+        yield from written

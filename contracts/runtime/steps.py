@@ -18,6 +18,7 @@ CONVERTED_BYTE: Final = 10
 WRITE: Final = 1_000
 WRITE_BYTE: Final = 10
 SCAN: Final = 500
+DELETED: Final = 100  # an entry that a scan passes over: it was deleted in this block
 EVENT: Final = 500
 EVENT_BYTE: Final = 10
 RESULT_BYTE: Final = 10
@@ -72,7 +73,10 @@ PRICES: Final = (
         f"{CONVERTED_BYTE} a byte of records that hold records",
     ),
     Price("a state write or delete", f"{WRITE}, and {WRITE_BYTE} a byte of key and value"),
-    Price("a scan of a map", f"{SCAN}, and a read's price an entry"),
+    Price(
+        "a scan of a map",
+        f"{SCAN}, and a read's price an entry; {DELETED} for one deleted in this block",
+    ),
     Price("an event", f"{EVENT}, and {EVENT_BYTE} a byte of its size"),
     Price("a result", f"{RESULT_BYTE} a byte of its size"),
     Price("checking source before a vote on it", f"{SOURCE_BYTE} a byte"),

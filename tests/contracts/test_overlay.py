@@ -48,3 +48,34 @@ def test_a_scan_sees_the_state_as_it_began() -> None:
     overlay.put(b"d", b"4")
     assert list(scan) == [(b"a", b"1"), (b"b", b"2"), (b"c", b"3")]
     assert list(overlay.scan(b"a", b"z")) == [(b"a", b"1"), (b"c", b"3"), (b"d", b"4")]
+
+
+class Counted(dict[bytes, bytes | None]):
+    """Changes that count how often one of them is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, key: bytes) -> bytes | None:
+        self.looks += 1
+        return super().__getitem__(key)
+
+
+def test_a_scan_does_not_pay_for_what_others_have_written_before() -> None:
+    block = Overlay(DictState({}))
+    block.changes = Counted((b"%06d" % number, b"x") for number in range(10_000))
+    transaction = Overlay(block)
+    for number in range(100):
+        transaction.put(b"%06d" % (20_000 + number), b"y")
+        assert next(transaction.scan(b"000500", b"9")) == (b"000500", b"x")
+    assert block.changes.looks < 1_000
+
+
+def test_entries_show_what_was_deleted() -> None:
+    block = Overlay(DictState({b"a": b"1", b"b": b"2", b"c": b"3"}))
+    block.put(b"a", None)
+    transaction = Overlay(block)
+    transaction.put(b"b", None)
+    transaction.put(b"d", None)
+    expected = [(b"a", None), (b"b", None), (b"c", b"3"), (b"d", None)]
+    assert list(transaction.entries(b"a", b"z")) == expected
+    assert list(transaction.scan(b"a", b"z")) == [(b"c", b"3")]
