@@ -1,4 +1,4 @@
-"""What the chain's own record says of the next block: who votes, who is admitted, by which rules."""
+"""What the chain's own record says of the next block: who votes and is admitted, by which rules."""
 
 from __future__ import annotations
 
