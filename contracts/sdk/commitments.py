@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 from consensus.primitives.codec import encode
 from consensus.primitives.crypto import sha256
 from contracts.sdk.errors import BadValue, refuse
-from contracts.sdk.fields import Blob, Field, Visibility, field_of, wrong
+from contracts.sdk.fields import Blob, Field, Visibility, around, field_of, wrong
 from contracts.sdk.values import plain
 
 SALT_BYTES: Final = 16
@@ -49,6 +49,7 @@ class Committed(Field):
         self.inner: Field = inner if isinstance(inner, Field) else field_of(inner)
         if isinstance(self.inner, Committed):
             raise TypeError(f"{type(self).__name__}: a commitment to a commitment")
+        self.depth, self.weight = around((self.inner,))
 
     def check(self, value: Any) -> bytes:
         if type(value) is not bytes:

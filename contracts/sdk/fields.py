@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -27,6 +27,8 @@ from contracts.sdk.values import plain
 INT64_MAX: Final = 2**63 - 1
 ITEMS_MAX: Final = 1024
 TEXT_MAX: Final = 1 << 20
+DEPTH_MAX: Final = 16  # lists and records within each other
+WEIGHT_MAX: Final = 2_000  # fields within a field, each as often as it is written out in a schema
 Visibility = Literal["public", "party", "personal"]
 
 _KINDS: Final = {
@@ -44,6 +46,8 @@ class Field:
     """One kind of value."""
 
     visibility: ClassVar[Visibility] = "public"
+    depth = 0  # lists and records within each other
+    weight = 1  # fields within it, itself included: what its schema takes, about
 
     def check(self, value: Any) -> Any:
         """The value in its one form. Raises BadValue saying what is wrong."""
@@ -71,6 +75,19 @@ class Field:
 def wrong(expected: str, value: Any) -> BadValue:
     """What to raise for a value of another type."""
     return BadValue(f"expected {expected}, got {_KINDS.get(type(value), 'something else')}")
+
+
+def around(fields: Iterable[Field]) -> tuple[int, int]:
+    """Depth and weight of what holds these fields. Raises TypeError beyond what schemas show."""
+    depth, weight = 1, 1
+    for field in fields:
+        depth = max(depth, 1 + field.depth)
+        weight += field.weight
+    if depth > DEPTH_MAX:
+        raise TypeError(f"lists and records nested deeper than {DEPTH_MAX}")
+    if weight > WEIGHT_MAX:
+        raise TypeError(f"more than {WEIGHT_MAX} fields within each other")
+    return depth, weight
 
 
 def _bounds(what: str, low: Any, high: Any, least: int, most: int) -> None:
@@ -133,6 +150,7 @@ class Text(Field):
         self.pattern = None if pattern is None else Pattern(pattern)
         if self.pattern is not None and self.pattern.shortest > maximum:
             raise TypeError(f"Text: no text of {maximum} characters matches {pattern}")
+        self.weight = 1 + len(pattern or "") // 64
 
     def check(self, value: Any) -> str:
         if type(value) is not str:
@@ -166,6 +184,7 @@ class Choice(Field):
         if not options or not {str}.issuperset(map(type, options)):
             raise TypeError("Choice: the options are words")
         self.options = options
+        self.weight = 1 + sum(map(len, options)) // 64
 
     def check(self, value: Any) -> str:
         if type(value) is not str:
@@ -308,6 +327,7 @@ class Maybe(Field):
     def __init__(self, field: Field) -> None:
         self.field = field
         self.converts = field.converts
+        self.depth, self.weight = field.depth, 1 + field.weight
 
     def check(self, value: Any) -> Any:
         return None if value is None else self.field.check(value)
@@ -341,6 +361,7 @@ class Items(Field):
         self.field = field
         self.size = size
         self.converts = field.converts
+        self.depth, self.weight = around((field,))
 
     def check(self, value: Any) -> list[Any]:
         if type(value) is not list:

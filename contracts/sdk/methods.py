@@ -10,10 +10,12 @@ from typing import Any, Final
 from consensus.primitives.codec import data_to_json
 from contracts.sdk.contract import MARK, Contract, Mark
 from contracts.sdk.errors import BadValue, ContractError
-from contracts.sdk.fields import Field, field_of
+from contracts.sdk.fields import Field, around, field_of
 from contracts.sdk.records import plan_of
 from contracts.sdk.state import Map
 from contracts.sdk.values import plain
+
+SCHEMA_WEIGHT_MAX: Final = 10_000  # of one contract: what everybody is sent who asks for schemas
 
 _REQUIRED: Final = inspect.Parameter.empty
 
@@ -40,6 +42,7 @@ class Method:
             self.fields[parameter.name] = field_of(hints[parameter.name])
             if parameter.default is not _REQUIRED:
                 self.defaults[parameter.name] = parameter.default
+        self.weight = around(self.fields.values())[1]
         self._checks = {name: field.check for name, field in self.fields.items()}
         self._needed = self.fields.keys() - self.defaults.keys()
         if self.kind == "migrate" and list(self.fields) != ["from_version"]:
@@ -123,6 +126,8 @@ def methods_of(contract: type[Contract]) -> dict[str, Method]:
         function = inspect.getattr_static(contract, name)
         if hasattr(function, MARK):
             found[name] = Method(contract, function)
+    if sum(method.weight for method in found.values()) > SCHEMA_WEIGHT_MAX:
+        raise TypeError(f"{contract.name}: more than {SCHEMA_WEIGHT_MAX} fields of arguments")
     for kind in ("genesis", "migrate"):
         if sum(method.kind == kind for method in found.values()) > 1:
             raise TypeError(f"{contract.name}: more than one {kind} method")

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, dataclass_transform
 
 from consensus.primitives.codec import data_to_json
 from contracts.sdk.errors import BadValue
-from contracts.sdk.fields import Field, Int, Text, field_of, wrong
+from contracts.sdk.fields import Field, Int, Text, around, field_of, wrong
 from contracts.sdk.values import plain
 
 _REQUIRED: Final = dataclasses.MISSING
@@ -99,6 +99,7 @@ class RecordPlan:
         )
         self.values: Callable[[Any], tuple[Any, ...]] = _getter(self.names)
         self.converts = any(field.converts for field in self.fields.values())
+        self.depth, self.weight = around(self.fields.values())
 
     def store(self, values: Sequence[Any]) -> Sequence[Any]:
         if not self.converts:
@@ -135,6 +136,8 @@ class RecordField(Field):
 
     def __init__(self, record: type[Record]) -> None:
         self.record = record
+        plan = plan_of(record)
+        self.depth, self.weight = plan.depth, plan.weight
 
     def check(self, value: Any) -> Record:
         if type(value) is not dict:

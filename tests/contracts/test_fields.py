@@ -222,6 +222,30 @@ def test_declarations_that_make_no_sense_are_refused_when_loaded(declare: Any) -
         declare()
 
 
+def nested_records(levels: int, times: int) -> Any:
+    """A record that holds the one before ``times`` over: its schema grows by that factor."""
+    made: Any = Line
+    for _ in range(levels):
+        fields = {f"f{number}": made for number in range(times)}
+        made = type(Record)("Level", (Record,), {"__annotations__": fields})
+    return made
+
+
+def test_a_schema_stays_so_small_that_it_can_be_shown() -> None:
+    assert field_of(nested_records(6, 2)).weight < 1_000
+    assert field_of(nested_records(10, 1)).depth == 12  # with Line, and the list in it
+    lists: Any = int
+    for _ in range(17):
+        lists = list[lists]
+    for hint, reason in (
+        (nested_records(60, 2), "more than 2000 fields"),
+        (nested_records(60, 1), "nested deeper than 16"),
+        (lists, "nested deeper than 16"),
+    ):
+        with pytest.raises(TypeError, match=reason):
+            field_of(hint)
+
+
 @pytest.mark.parametrize(
     "schema",
     [{"type": "string", "format": "DNA"}, {"type": "number"}, {"visibility": "secret"},
