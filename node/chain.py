@@ -149,11 +149,16 @@ class Chain:
         self.state.commit(delta)
 
     def _contracts(self, packages: Sequence[Package]) -> Registry:
-        """Raises LocalFault RUNTIME_UNKNOWN, STORE_CORRUPT."""
+        """Raises LocalFault RUNTIME_UNKNOWN, or CONTRACT_REFUSED for code that other releases run:
+        what is loaded has the hashes that blocks name."""
         try:
             return self._load_contracts(packages)
         except InputError as error:
-            raise LocalFault("STORE_CORRUPT", f"the chain's contracts: {error}") from None
+            raise LocalFault(
+                error.code,
+                f"this software does not load the chain's contracts, {error.message}:"
+                " install the release in use",
+            ) from None
 
     def _load(self) -> None:
         tip = self.blocks.tip()

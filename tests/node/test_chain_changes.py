@@ -211,6 +211,17 @@ def test_a_document_for_a_newer_runtime() -> None:
     assert "200" in caught.value.message
 
 
+def test_code_that_this_release_does_not_load() -> None:
+    one = document(PARAMS, 4, 1)
+    *others, last = one.packages
+    file = dataclasses.replace(last.files[-1], text=last.files[-1].text + "import os\n")
+    broken = dataclasses.replace(last, files=(*last.files[:-1], file))
+    with pytest.raises(LocalFault) as caught:
+        opened(dataclasses.replace(one, packages=(*others, broken)), MemoryKV())
+    assert caught.value.code == "CONTRACT_REFUSED"
+    assert file.path in caught.value.message
+
+
 async def test_damaged_governance_state_is_noticed() -> None:
     one = OneChain(PARAMS)
     await one.commit([])
