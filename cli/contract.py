@@ -13,7 +13,7 @@ import click
 
 from cli import output
 from cli.call import describe, methods_of, open_client
-from cli.governance import proposal_timing, say_next
+from cli.governance import proposal_of, proposal_timing, say_next
 from cli.sending import devnet_option, seed_of, send, step_limit, timeout_option
 from cli.settings import current, json_option, key_option, node_option
 from consensus.primitives.errors import InputError
@@ -243,8 +243,9 @@ def show(name: str, source: bool) -> None:
     """
     with open_client() as client:
         manifest = _manifest(client, name)
-        files = [{"path": one["path"], "sha256": one["hash"].hex()} for one in manifest["files"]]
-        texts = _sources(client, manifest) if source else []
+        named = [(one["path"], one["hash"]) for one in manifest["files"]]
+        files = [{"path": path, "sha256": digest.hex()} for path, digest in named]
+        texts = _sources(client, named) if source else []
         schema = client.contracts()
     value = {"name": name, "version": manifest["version"], "runtime": manifest["runtime"]}
     if current().json:
@@ -263,19 +264,56 @@ def show(name: str, source: bool) -> None:
         click.echo(output.table(("file", "SHA-256"), [tuple(one.values()) for one in files]))
 
 
-def _sources(client: Client, manifest: dict[str, Any]) -> list[str]:
-    """The texts of a contract's files. Raises RequestFailed; BadAnswer for another text."""
+def _sources(client: Client, named: Sequence[tuple[str, bytes]]) -> list[str]:
+    """The texts of files by path and SHA-256. Raises RequestFailed; BadAnswer for another text."""
     from cli.client import BadAnswer
     from consensus.primitives.crypto import sha256
 
     texts = []
-    for file in manifest["files"]:
-        path, digest = file["path"], file["hash"]
+    for path, digest in named:
         text = client.query(GOVERNANCE, "source", {"hash": digest}).value
         if type(text) is not str or sha256(text.encode()) != digest:
             raise BadAnswer("BAD_ANSWER", f"the node has another text of {path} than it names")
         texts.append(text)
     return texts
+
+
+@contract.command()
+@click.argument("proposal", type=click.IntRange(1))
+@click.option("--dir", "folder", type=click.Path(path_type=Path, file_okay=False), required=True,
+              help="Where to put the files; made if missing.")  # fmt: skip
+@node_option
+@json_option
+def fetch(proposal: int, folder: Path) -> None:
+    """Write the source that PROPOSAL would bring into a folder: to be read, checked and rehearsed
+    before a vote.
+
+    \b
+    Example:
+      hansa contract fetch 3 --dir proposed
+    """
+    from contracts.runtime.package import PATH
+    from node.keystore import write_whole
+
+    with open_client() as client:
+        found = proposal_of(client, proposal)
+        if found["kind"] != "contract":
+            raise InputError("UNKNOWN_CONTRACT", f"proposal {proposal} brings no contract")
+        named = [(path, digest) for path, digest in found["args"]["files"]]
+        texts = _sources(client, named)
+    files = []
+    for (path, _), text in zip(named, texts, strict=True):
+        if not PATH.fullmatch(path):
+            raise InputError("BAD_ANSWER", f"{path!r} is not a contract's path")
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text.encode(), mode=0o644)
+        files.append(str(file))
+    if current().json:
+        output.print_json({"root": str(folder), "files": files})
+    else:
+        click.echo("\n".join(files))
+        output.say(f"next: hansa contract rehearse --root {folder} {' '.join(files)}")
 
 
 # --- proposing -------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def _propose(
     call = (GOVERNANCE, method, args | proposal_timing(height, days))
     with open_client() as client:
         (proposal,) = send(client, seed, [call], timeout_s=timeout_s)
-        shown = _proposal(client, proposal)
+        shown = proposal_of(client, proposal)
     if current().json:
         output.print_json(data_to_json(shown))
     else:
@@ -110,7 +110,8 @@ def say_next(proposal: int, devnet: bool) -> None:
     output.say(f"next: hansa governance vote {proposal} yes {how}")
 
 
-def _proposal(client: Client, proposal: int) -> dict[str, Any]:
+def proposal_of(client: Client, proposal: int) -> dict[str, Any]:
+    """A proposal as it stands. Raises InputError UNKNOWN_PROPOSAL."""
     found: dict[str, Any] | None
     found = client.query(GOVERNANCE, "proposal", {"proposal": proposal}).value
     if found is None:
@@ -239,7 +240,7 @@ def show(proposal: int) -> None:
       hansa governance show 3 --json
     """
     with open_client() as client:
-        found = _proposal(client, proposal)
+        found = proposal_of(client, proposal)
     if current().json:
         output.print_json(data_to_json(found))
     else:
@@ -298,18 +299,18 @@ def vote(
     with open_client() as client:
         for organisation, seed in seeds.items():
             if devnet:
-                found = _proposal(client, proposal)
+                found = proposal_of(client, proposal)
                 if found["status"] != OPEN:
                     break
                 if organisation in found["voters"]:
                     continue
                 output.say(f"{organisation} votes {answer}")
             send(client, seed, [call], timeout_s=timeout_s)
-        found = _proposal(client, proposal)
+        found = proposal_of(client, proposal)
         deadline = time.monotonic() + timeout_s
         while wait and found["status"] == ACCEPTED and time.monotonic() < deadline:
             time.sleep(POLL_S)
-            found = _proposal(client, proposal)
+            found = proposal_of(client, proposal)
     if current().json:
         output.print_json(data_to_json(found))
     else:
@@ -335,7 +336,7 @@ def withdraw(proposal: int, devnet: bool, folder: Path, timeout_s: int) -> None:
     seed = seed_of(devnet, folder)
     with open_client() as client:
         send(client, seed, [(GOVERNANCE, "withdraw", {"proposal": proposal})], timeout_s=timeout_s)
-        found = _proposal(client, proposal)
+        found = proposal_of(client, proposal)
     if current().json:
         output.print_json(data_to_json(found))
     else:

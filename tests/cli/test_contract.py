@@ -104,8 +104,15 @@ def test_a_contract_is_proposed_voted_and_called(hansa: Hansa, url: str) -> None
     hansa.json("contract", "new", "greeter")
     made = hansa.json("contract", "propose", "greeter.py", "--devnet")
     assert (made["proposal"], made["transactions"]) == (1, 1)
+    (file,) = hansa.json("contract", "fetch", 1, "--dir", "proposed")["files"]
+    assert Path(file).read_text() == Path("greeter.py").read_text()
+    assert hansa.json("contract", "check", file, "--root", "proposed")["name"] == "greeter"
+    again = hansa("contract", "fetch", 1, "--dir", "proposed")
+    assert (again.code, again.error) == (4, "FILE_EXISTS")
     hansa.json("governance", "vote", 1, "yes", "--devnet")
     hansa.json("governance", "set-usage-period", 24, "--devnet")  # the block that activates it
+    other = hansa("contract", "fetch", 2, "--dir", "elsewhere")
+    assert (other.code, other.error) == (4, "UNKNOWN_CONTRACT")
     assert hansa.json("governance", "show", 1)["status"] == "ACTIVE"
     assert hansa.json("call", "greeter", "post", "text=hello")["code"] == "OK"
     again = hansa("contract", "propose", "greeter.py", "--devnet")
