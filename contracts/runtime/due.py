@@ -38,13 +38,15 @@ def _key(time_ms: int, number: int) -> bytes:
     return encode_key(NAME, "queue", (time_ms, number))
 
 
-def put(overlay: Overlay, time_ms: int, call: Call) -> str:
-    """Queue a call whose arguments are in normal form; its handle.
+def put(overlay: Overlay, time_ms: int, now_ms: int, call: Call) -> str:
+    """Queue a call whose arguments are in normal form; its handle. A time that has passed counts as
+    now, so that nobody gets before those who wait since then.
 
     Refuses DUE_TIME for what is no time, DUE_TOO_LARGE.
     """
     if type(time_ms) is not int or not 0 <= time_ms <= TIME_MS_MAX:
         refuse("DUE_TIME", "a time is whole milliseconds since 1970")
+    time_ms = max(time_ms, now_ms)
     raw = encode_normal(list(call))
     if len(raw) > CALL_BYTES_MAX:
         refuse("DUE_TOO_LARGE", f"a call that waits has at most {CALL_BYTES_MAX} bytes")

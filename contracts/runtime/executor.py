@@ -9,7 +9,7 @@ block's overlay or none does. A failed transaction leaves only its receipt and i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -41,9 +41,12 @@ __all__ = ["BlockContext", "BlockExecutor", "StateReader", "bootstrap", "run_que
 
 DUE_CALLS_MAX: Final = 64  # in one block; the others wait for the next
 DUE_STEPS_MAX: Final = 1_000_000  # of one
+DUE_BLOCK_STEPS_MAX: Final = 20_000_000  # once they have used so many, too, the others wait
 ACTIVATIONS_MAX: Final = 16
 ACTIVATION_STEPS_MAX: Final = 10_000_000
+ACTIVATIONS_BLOCK_STEPS_MAX: Final = 100_000_000  # likewise
 GENESIS_STEPS_MAX: Final = 2**62
+ORGANISATION_SIZE_MAX: Final = 64
 
 _DUE_TAG: Final = "hansa/due/1"
 
@@ -102,9 +105,14 @@ class BlockExecutor:
             ):
                 self._activate(key, proposal)
                 yield
+                if self._steps_by_itself() >= ACTIVATIONS_BLOCK_STEPS_MAX:
+                    break
             for evidence in self._block.evidence:
                 self._accuse(evidence)
+        before = self._steps_by_itself()
         for key, call in due.ripe(self._overlay, self._block.time_ms, DUE_CALLS_MAX):
+            if self._steps_by_itself() - before >= DUE_BLOCK_STEPS_MAX:
+                break
             if self._overlay.get(key) is None:
                 continue  # one before it has taken it back
             self._overlay.put(key, None)
@@ -115,6 +123,9 @@ class BlockExecutor:
             self._keep(ran, overlay, call.contract, call.method)
             self._usage.line(call.organisation).count(ran.steps_used, 0, 1, 0)
             yield
+
+    def _steps_by_itself(self) -> int:
+        return sum(receipt.steps_used for receipt in self.due_receipts)
 
     def _activate(self, key: bytes, proposal: int) -> None:
         """Put a decision into force, all of it or nothing. Where it brings new code, that is loaded
@@ -143,22 +154,40 @@ class BlockExecutor:
         ran = self._tell_governance("activate", {"proposal": proposal}, overlay)
         if ran.code != OK:
             return ran, self.registry
-        return self._with_new_code(ran, overlay)
+        return self._with_new_code(ran, overlay, system.voters(self._overlay, proposal))
 
-    def _with_new_code(self, ran: Ran, overlay: Overlay) -> tuple[Ran, Registry]:
-        """Load what governance's maps now hold and migrate the contracts that changed."""
+    def _with_new_code(
+        self, ran: Ran, overlay: Overlay, voters: Sequence[bytes] = ()
+    ) -> tuple[Ran, Registry]:
+        """Load what governance's maps now hold and migrate the contracts that changed. The chain
+        must still be governed after it: with state that nodes can read, and by those who voted."""
         if not any(key.startswith(system.PACKAGES_HEAD) for key in overlay.changes):
             return ran, self.registry
         try:
             registry = self.registry.with_packages(system.read_packages(overlay))
         except InputError as error:
             return ran.failed(error.code, "the new source does not load"), self.registry
-        for name, from_version in changed_packages(self.registry, registry):
+        changed = dict(changed_packages(self.registry, registry))
+        for name, from_version in changed.items():
             migrated = migrate_into(registry, overlay, self._block, name, from_version)
             ran = ran.then(migrated)
             if ran.code != OK:
                 return ran, self.registry
+        if system.GOVERNANCE in changed and not system.is_readable(overlay):
+            return ran.failed("SYSTEM_UNREADABLE", "nodes can't read its state"), self.registry
+        for key in voters if IDENTITY in changed else ():
+            before = self._organisation_of_admin(self.registry, key, self._overlay)
+            if before and self._organisation_of_admin(registry, key, overlay) != before:
+                return ran.failed("VOTERS_LOCKED_OUT", f"{before} could not vote"), self.registry
         return ran, registry
+
+    def _organisation_of_admin(self, registry: Registry, key: bytes, state: StateReader) -> str:
+        """Whose corporate administrator a key is by an identity contract; empty if nobody's."""
+        try:
+            caller = self._ask_identity(key, state, registry)
+        except (ContractError, OutOfSteps):
+            return ""
+        return caller.organisation if system.VOTER_ROLE in caller.roles else ""
 
     def _tell_governance(self, method: str, args: dict[str, Any], overlay: Overlay) -> Ran:
         return self._by_itself(system.GOVERNANCE, method, args, overlay, ACTIVATION_STEPS_MAX)
@@ -260,20 +289,38 @@ class BlockExecutor:
         found = self._callers[sender] = self._ask_identity(sender, self._overlay)
         return found
 
-    def _ask_identity(self, key: bytes, state: StateReader) -> Caller:
-        if self.registry.get(IDENTITY) is None:
+    def _ask_identity(
+        self, key: bytes, state: StateReader, registry: Registry | None = None
+    ) -> Caller:
+        registry = registry or self.registry
+        if registry.get(IDENTITY) is None:
             return NOBODY
-        meter = self.registry.meter
+        meter = registry.meter
         kept = meter.state
         try:
-            answer = _ask(self.registry, state, self._block, IDENTITY, "caller", {"key": key})
+            answer = _ask(registry, state, self._block, IDENTITY, "caller", {"key": key})
         finally:
             meter.state = kept
-        return Caller(answer["organisation"], tuple(answer["roles"]), answer.get("attributes", {}))
+        return _caller(answer)
 
     def finish(self) -> None:
         """Write what each organisation used, after the last transaction."""
         self._usage.write()
+
+
+def _caller(answer: Any) -> Caller:
+    """What identity said, by whatever version of it. Refuses CONTRACT_FAULT."""
+    match answer:
+        case {"organisation": str(organisation), "roles": list(roles)}:
+            attributes = answer.get("attributes", {})
+            is_key = len(organisation) <= ORGANISATION_SIZE_MAX and organisation.isascii()
+            if (
+                (is_key and organisation.isprintable())
+                and all(type(role) is str for role in roles)
+                and type(attributes) is dict
+            ):
+                return Caller(organisation, tuple(roles), attributes)
+    refuse("CONTRACT_FAULT", "identity does not say whose key it is")
 
 
 def _ask(

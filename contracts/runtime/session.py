@@ -366,7 +366,7 @@ class Frame:
         args = normal(args, self._take_value)
         declared.checked(args)
         call = due.Call(self._name, method, args, session.pays)
-        return due.put(session.overlay, time_ms, call)
+        return due.put(session.overlay, time_ms, session.block.time_ms, call)
 
     def cancel(self, handle: str) -> None:
         self._check_writing()

@@ -15,13 +15,14 @@ import msgpack
 
 from consensus.params import Params
 from consensus.primitives.codec import encode
-from consensus.primitives.errors import CodecError, LocalFault
+from consensus.primitives.errors import CodecError, HansaError, LocalFault
 from consensus.primitives.keys import decode_key, encode_key, lower_bound, prefix_range
 from consensus.validators import Validator, ValidatorSet
 from contracts.runtime.overlay import StateReader
 from contracts.runtime.package import Manifest, Package, SourceFile
 
 GOVERNANCE: Final = "governance"
+VOTER_ROLE: Final = "corporate_admin"
 PACKAGES_HEAD: Final = prefix_range(GOVERNANCE, "packages")[0]
 
 _PARAM_NAMES: Final = frozenset(field.name for field in fields(Params))
@@ -118,6 +119,37 @@ def package_values(package: Package) -> dict[bytes, bytes]:
 def package_keys(package: Package) -> tuple[bytes, ...]:
     """Their keys."""
     return tuple(package_values(package))
+
+
+def is_readable(state: StateReader) -> bool:
+    """Whether a node can go by what governance's maps hold. Raises LocalFault RUNTIME_UNKNOWN."""
+    try:
+        validators, params, nodes = read_validators(state), read_params(state), read_nodes(state)
+        for wire in (validators, params):
+            type(wire).decode(wire.raw)
+        admitted = all(
+            type(text) is kind
+            for node in nodes
+            for text, kind in (
+                (node.network_key, bytes),
+                (node.consensus_key, bytes),
+                (node.name, str),
+                (node.organisation, str),
+                *((address, str) for address in node.addresses),
+            )
+        )
+        return admitted and not params.mistakes()
+    except (HansaError, ValueError, TypeError) as error:
+        if isinstance(error, LocalFault):
+            raise
+        return False
+
+
+def voters(state: StateReader, proposal: int) -> list[bytes]:
+    """The keys that said yes to a proposal."""
+    start = lower_bound(GOVERNANCE, "votes", (proposal,))
+    votes = (msgpack.unpackb(raw) for _, raw in state.scan(start, start + b"\xff"))
+    return [key for _, key, yes, *_ in votes if yes]
 
 
 def scheduled(state: StateReader, height: int, count: int) -> list[tuple[bytes, int]]:

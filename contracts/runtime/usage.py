@@ -18,6 +18,7 @@ from contracts.runtime.overlay import Overlay
 NAME: Final = "usage"
 PERIOD_MS: Final = 86_400_000
 
+_COUNT_MAX: Final = 2**62
 _PERIOD_KEY: Final = encode_key(NAME, "settings", ("period_ms",))
 
 
@@ -35,7 +36,7 @@ class Line:
         """What stands against one more transaction of so many bytes and calls, or None."""
         if self._limits is None:
             return None
-        steps_max, bytes_max, calls_max = self._limits[:3]
+        steps_max, bytes_max, calls_max = self._limits
         if steps_max and self.steps >= steps_max:
             return f"{steps_max} steps a period are used up"
         if bytes_max and self.size + size > bytes_max:
@@ -59,7 +60,7 @@ class UsageBook:
         self._overlay = overlay
         self._is_kept = is_kept
         self._lines: dict[str, Line] = {}
-        self._period = time_ms // (self._read(_PERIOD_KEY) or PERIOD_MS)
+        self._period = time_ms // (_wholes([self._read(_PERIOD_KEY)], 1)[0] or PERIOD_MS)
 
     def _read(self, key: bytes) -> Any:
         raw = self._overlay.get(key)
@@ -69,11 +70,12 @@ class UsageBook:
         """The counters of an organisation, as they are by now."""
         line = self._lines.get(organisation)
         if line is None and not (self._is_kept and organisation):
-            line = self._lines[organisation] = Line([0, 0, 0, 0], [])
+            line = self._lines[organisation] = Line([0, 0, 0, 0], [0, 0, 0])
         if line is None:
-            used = self._read(encode_key(NAME, "used", (organisation,))) or [-1]
-            counts = used[1:] if used[0] == self._period else [0, 0, 0, 0]
-            limits = self._read(encode_key(NAME, "quotas", (organisation,))) or []
+            period, *counts = _wholes(self._read(encode_key(NAME, "used", (organisation,))), 5)
+            if period != self._period:
+                counts = [0, 0, 0, 0]
+            limits = _wholes(self._read(encode_key(NAME, "quotas", (organisation,))), 3)
             line = self._lines[organisation] = Line(counts, limits)
         return line
 
@@ -85,3 +87,10 @@ class UsageBook:
                 key = encode_key(NAME, "used", (organisation,))
                 counts = [line.steps, line.size, line.calls, line.transactions]
                 self._overlay.put(key, encode([self._period, *counts]))
+
+
+def _wholes(found: Any, count: int) -> list[int]:
+    """So many numbers; 0 for what a later version of the contract keeps otherwise."""
+    row = found[:count] if type(found) is list else []
+    wholes = [one if type(one) is int and 0 <= one < _COUNT_MAX else 0 for one in row]
+    return wholes + [0] * (count - len(wholes))

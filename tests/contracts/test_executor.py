@@ -11,6 +11,7 @@ from consensus.receipt import Receipt
 from consensus.transaction import Call
 from contracts.runtime import due
 from contracts.runtime.executor import (
+    DUE_BLOCK_STEPS_MAX,
     DUE_CALLS_MAX,
     DUE_STEPS_MAX,
     BlockExecutor,
@@ -94,11 +95,11 @@ class Clock(Contract):
     @timed
     def again(self, number: int) -> None:
         self.rung.add()
-        self.due(self.ctx.time_ms, "again", number=number + 1)
+        self.due(0, "again", number=number + 1)
 
     @timed
     def hush(self, number: int) -> None:
-        self.cancel(f"5-{number}")
+        self.cancel(f"{self.ctx.time_ms}-{number}")
 
     @timed
     def refuses(self, number: int) -> None:
@@ -368,16 +369,37 @@ def test_a_due_call_is_taken_back_by_its_contract_alone(clock: Ledger) -> None:
 
 
 def test_a_due_call_takes_back_one_that_is_due_in_the_same_block(clock: Ledger) -> None:
+    at = clock.time_ms + 2000  # of the block after the next
     calls = [
         Call("clock", "wake", {"time_ms": 0, "method": "hush", "number": 1}),
-        Call("clock", "wake", {"time_ms": 5, "number": 1}),
-        Call("clock", "wake", {"time_ms": 5, "number": 2}),
+        Call("clock", "wake", {"time_ms": at, "number": 1}),
+        Call("clock", "wake", {"time_ms": at, "number": 2}),
     ]
     assert clock.block(clock.tx(seed_of(MAKER), *calls))[0].code == "OK"
     clock.block()
     assert [one.result for one in clock.due_receipts] == [["clock", "hush"], ["clock", "ring"]]
     assert clock.due_receipts[1].events[0].fields["number"] == 2
     assert rung(clock) == 1
+
+
+def test_who_asks_for_times_long_gone_starves_nobody(clock: Ledger) -> None:
+    again = {"time_ms": 0, "method": "again"}
+    flood = [Call("clock", "wake", again | {"number": n}) for n in range(DUE_CALLS_MAX)]
+    assert clock.block(clock.tx(seed_of(MAKER), *flood))[0].code == "OK"
+    send(clock, "wake", time_ms=clock.time_ms, number=1)
+    clock.block()
+    clock.block()
+    assert clock.due_receipts[0].result == ["clock", "ring"]
+
+
+def test_calls_that_use_much_are_spread_over_blocks(clock: Ledger) -> None:
+    args = {"time_ms": 0, "method": "spins"}
+    wakes = [Call("clock", "wake", args | {"number": number}) for number in range(30)]
+    assert clock.block(clock.tx(seed_of(MAKER), *wakes))[0].code == "OK"
+    clock.block()
+    assert len(clock.due_receipts) == DUE_BLOCK_STEPS_MAX // DUE_STEPS_MAX == 20
+    clock.block()
+    assert len(clock.due_receipts) == 10
 
 
 def test_only_timed_methods_with_good_arguments_and_times_wait(clock: Ledger) -> None:
