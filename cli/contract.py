@@ -14,7 +14,7 @@ import click
 from cli import output
 from cli.call import describe, methods_of, open_client
 from cli.governance import proposal_of, proposal_timing, say_next
-from cli.sending import devnet_option, seed_of, send, step_limit, timeout_option
+from cli.sending import client_for, devnet_option, seed_of, send, step_limit, timeout_option
 from cli.settings import current, json_option, key_option, node_option
 from consensus.primitives.errors import InputError
 
@@ -353,7 +353,7 @@ def propose(
     """
     package = read_package(files, root)
     seed = seed_of(devnet, folder)
-    with open_client() as client:
+    with client_for(devnet, folder) as client:
         _require_affordable(client, package)
         groups = _proposal_calls(client, package, proposal_timing(height, days))
         for number, calls in enumerate(groups, 1):

@@ -11,7 +11,7 @@ import click
 
 from cli import output
 from cli.call import open_client
-from cli.sending import devnet_option, devnet_seeds, seed_of, send, timeout_option
+from cli.sending import client_for, devnet_option, devnet_seeds, seed_of, send, timeout_option
 from cli.settings import current, json_option, key_option, node_option
 from consensus.primitives.codec import data_to_json
 from consensus.primitives.errors import InputError
@@ -94,7 +94,7 @@ def _propose(
 ) -> None:
     seed = seed_of(devnet, folder)
     call = (GOVERNANCE, method, args | proposal_timing(height, days))
-    with open_client() as client:
+    with client_for(devnet, folder) as client:
         (proposal,) = send(client, seed, [call], timeout_s=timeout_s)
         shown = proposal_of(client, proposal)
     if current().json:
@@ -296,7 +296,7 @@ def vote(
     """
     seeds = devnet_seeds(folder) if devnet else {"": current().signing_seed()}
     call = (GOVERNANCE, "vote", {"proposal": proposal, "yes": answer == "yes"})
-    with open_client() as client:
+    with client_for(devnet, folder) as client:
         for organisation, seed in seeds.items():
             if devnet:
                 found = proposal_of(client, proposal)
@@ -334,7 +334,7 @@ def withdraw(proposal: int, devnet: bool, folder: Path, timeout_s: int) -> None:
       hansa governance withdraw 3 --key admin.key.json
     """
     seed = seed_of(devnet, folder)
-    with open_client() as client:
+    with client_for(devnet, folder) as client:
         send(client, seed, [(GOVERNANCE, "withdraw", {"proposal": proposal})], timeout_s=timeout_s)
         found = proposal_of(client, proposal)
     if current().json:

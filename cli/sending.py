@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.call import chain_id_of, explained
+from cli.call import chain_id_of, explained, open_client
 from cli.settings import DEVNET_FOLDER, current
 
 if TYPE_CHECKING:
@@ -46,6 +46,16 @@ def timeout_option(function: F) -> F:
         show_default=True,
         help="Seconds to wait for it to be committed.",
     )(function)
+
+
+def client_for(devnet: bool, folder: Path) -> Client:
+    """A client of the node that the settings name; of the devnet's nodes where they name none."""
+    if not devnet or current().node_url is not None:
+        return open_client()
+    from cli.client import Client
+    from cli.network import Network
+
+    return Client(Network(folder, lambda _line: None).urls())
 
 
 def seed_of(devnet: bool, folder: Path) -> bytes:

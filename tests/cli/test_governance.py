@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cli.network import Network
@@ -45,6 +47,23 @@ def test_each_organisation_votes_once_and_no_can_decide(
     assert done["voters"] == [first, second]
     late = hansa("governance", "vote", number, "yes", *key)
     assert (late.code, late.error) == (1, "PROPOSAL_CLOSED")
+
+
+def test_the_devnet_of_another_folder(
+    hansa: Hansa, network: Network, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its nodes are asked, not those of the usual one."""
+    monkeypatch.delenv("HANSA_NODE")
+    other = network.folder.with_name("other")
+    network.folder.rename(other)
+    nodes = json.loads((other / "devnet.json").read_text())
+    for node in nodes["nodes"]:
+        node["api_port"] = int(url.rsplit(":", 1)[1])
+    (other / "devnet.json").write_text(json.dumps(nodes))
+    monkeypatch.setenv("HANSA_PASSPHRASE_FILE", str(other / "passphrase"))
+    made = hansa.json("governance", "set-usage-period", 24, "--devnet", "--dir", other)
+    done = hansa.json("governance", "vote", made["id"], "yes", "--devnet", "--dir", other)
+    assert done["status"] == "ACCEPTED"
 
 
 def test_only_who_proposed_withdraws(hansa: Hansa, network: Network, url: str) -> None:
