@@ -53,9 +53,9 @@ class Recovery:
         return limits.n - limits.quorum + max(limits.tolerated_liars, 1)
 
     async def highest_seen(self) -> int:
-        """M, once enough others have answered; asks until then."""
+        """M, once enough others have answered; asks until then. Who and how many is judged by the
+        validators of now: while it catches up, they may change."""
         answers: dict[bytes, int] = {}
-        needed = self.answers_needed()
         while True:
             for peer in self._roster.connected_validators(self._network):
                 if self._roster.validators[peer] == self._key or peer in answers:
@@ -64,11 +64,13 @@ class Recovery:
                 if height is not None:
                     answers[peer] = height
                     _log.info("told of own votes", peer=self._roster.name(peer), height=height)
-            if len(answers) >= needed:
-                return max(answers.values())
+            needed = self.answers_needed()
+            counted = [answers[peer] for peer in self._roster.validators if peer in answers]
+            if len(counted) >= needed:
+                return max(counted)
             _log.warning(
                 "no vote log: waiting for others to tell what this validator signed",
-                answers=len(answers),
+                answers=len(counted),
                 needed=needed,
             )
             await self._clock.sleep_ms(ASK_AGAIN_MS)

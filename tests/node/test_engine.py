@@ -18,7 +18,7 @@ from consensus.primitives.codec import encode
 from consensus.primitives.crypto import sha256, sign
 from consensus.primitives.errors import HansaError, LocalFault, PeerFault
 from consensus.transaction import Transaction
-from consensus.validators import bitmap
+from consensus.validators import Validator, ValidatorSet, bitmap
 from node import frames
 from node.chain import Outcome
 from node.node import Node
@@ -399,6 +399,28 @@ def test_with_too_few_answers_a_forgetful_validator_waits() -> None:
         await everywhere(world, [await submit(world, "v3")])
 
     run_world(10, scenario, PARAMS)
+
+
+def test_who_must_answer_a_forgetful_validator_is_judged_by_the_validators_of_now() -> None:
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await everywhere(world, [await submit(world, "v0")])
+        for name in ALL:
+            await world.crash(name)
+        world.machines["v3"].votes.data = None
+        world.start("v0")
+        node = world.start("v3")
+        await trio.sleep(10)
+        # As if the blocks that it lacked had brought six more validators.
+        more = [Validator(f"w{number}", bytes([number] * 32), "x") for number in range(6)]
+        grown = ValidatorSet((*node.chain.validators.members, *more))
+        node.chain.system = dataclasses.replace(node.chain.system, validators=grown)
+        world.start("v1")
+        world.start("v2")
+        await trio.sleep(30)
+        assert world.machines["v3"].votes.data is None, "three answers of six"
+
+    run_world(12, scenario, PARAMS)
 
 
 def test_the_operator_s_word_lets_it_vote_when_too_many_forgot() -> None:
