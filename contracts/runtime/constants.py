@@ -25,7 +25,7 @@ class Entity:
 
     kind: str
     name: str
-    value: Any = None  # a constant's Constant
+    value: Any = None  # a constant's Constant, an alias's Shape
     info: Any = None  # ClassInfo or FunctionInfo
 
 

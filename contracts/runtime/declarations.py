@@ -248,8 +248,8 @@ class Declarations:
         if isinstance(node, ast.AnnAssign):
             self.hints.type(file.scope, node.annotation)
         if self._is_alias(file, node.value):
-            self.hints.type(file.scope, node.value)
-            self.declare(file, node, Entity(ALIAS, name))
+            shape = self.hints.type(file.scope, node.value)
+            self.declare(file, node, Entity(ALIAS, name, shape))
             return
         try:
             value = measured(node.value, file.scope)
