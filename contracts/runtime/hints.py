@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import Any, Final, NamedTuple, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from contracts.runtime import names
 from contracts.runtime.constants import ALIAS, CLASS, Entity, NotConstant, evaluate
@@ -72,7 +72,7 @@ class Hints:
         if not isinstance(base, ast.Name) or base.id not in _SUBSCRIPTED:
             self.findings.add(node, "type", "[...] stands behind list, dict, tuple or Annotated")
             return Shape()
-        self._type(scope, base)
+        self.type(scope, base)
         items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         shapes = []
         if base.id == "Annotated":
