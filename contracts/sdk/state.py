@@ -19,6 +19,7 @@ from contracts.sdk.records import Record, plan_of
 V = TypeVar("V")
 T = TypeVar("T")
 KeyParts = str | bytes | int | tuple[str | bytes | int, ...]
+_Move = tuple[bytes | None, bytes | None]  # an index entry that goes, and one that comes
 
 PART_SIZE_MAX: Final = 1024  # characters or bytes of a hashed part
 _DIGEST_TAG: Final = b"\x01"  # as consensus.primitives.keys has it
@@ -211,9 +212,10 @@ class BoundMap(Generic[V]):
                     "VALUE_NOT_CANONICAL",
                     f"{self.__declared.name} does not keep a {type(value).__name__}",
                 )
-            if self.__indexes:
-                self.__reindex(raw, key, value)
+            moves = self.__moves(raw, key, value) if self.__indexes else ()
             self.__host.write(raw, self.__split(value), self.__store)
+            if moves:
+                self.__move(moves, key)
             return
         if value is None:
             refuse("VALUE_NOT_CANONICAL", "None is what a missing value reads as: delete it")
@@ -222,9 +224,10 @@ class BoundMap(Generic[V]):
     def delete(self, key: KeyParts) -> None:
         """Remove the value, if there is one."""
         raw = self.__key(key)
-        if self.__indexes:
-            self.__reindex(raw, key, None)
+        moves = self.__moves(raw, key, None) if self.__indexes else ()
         self.__host.delete(raw)
+        if moves:
+            self.__move(moves, key)
 
     def __contains__(self, key: KeyParts) -> bool:
         return self.__host.read(self.__key(key), False) is not None
@@ -262,22 +265,31 @@ class BoundMap(Generic[V]):
             refuse("KEY_TOO_LONG", f"a range of {self.__declared.name}")
         return self.__host.scan(start, start + _ABOVE, self.__converts)
 
-    def __reindex(self, raw: bytes, key: KeyParts, new: V | None) -> None:
-        """Move the entries of the map's indexes, where the value's fields changed."""
+    def __moves(self, raw: bytes, key: KeyParts, new: V | None) -> list[_Move]:
+        """Which entries of the map's indexes go, and which come instead, where the value's fields
+        changed. All that can be refused comes before anything is written: who catches a refusal
+        shall not find half a change."""
         host = self.__host
         stored = host.read(raw, self.__converts)
         old = None if stored is None else self.__load(stored)
-        parts = list(key) if type(key) is tuple else [key]
         tail = raw[len(self.__head) :]
+        moves = []
         for keeper in self.__indexes:
             before = None if old is None else keeper.entry(old, tail)
             after = None if new is None else keeper.entry(new, tail)
-            if before == after and not host.reindexes:
-                continue
-            if before is not None and before != after:
-                host.delete(before)
+            if before != after:
+                moves.append((before, after))
+            elif host.reindexes:
+                moves.append((None, after))
+        return moves
+
+    def __move(self, moves: list[_Move], key: KeyParts) -> None:
+        parts = list(key) if type(key) is tuple else [key]
+        for before, after in moves:
+            if before is not None:
+                self.__host.delete(before)
             if after is not None:
-                host.write(after, parts)
+                self.__host.write(after, parts)
 
 
 def _parts_of(key: bytes, stored: Any) -> Any:

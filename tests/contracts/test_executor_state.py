@@ -130,6 +130,24 @@ def test_indexes_follow_their_map(changes: list[tuple[str, tuple[str, int] | Non
     assert store.entries("by_holder") == store.entries("by_year") == len(oracle)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Batch("m", "y", 2021, parts=[Quantity(1)] * 20_000),
+        Batch("m", "y", 2021, parts=[Quantity("x" * 70_000)]),  # type: ignore[arg-type]
+        Batch("m" * 2000, "y", 2021, parts=[]),
+        Batch("m", "y" * 100, 2021, parts=[]),
+    ],
+)
+def test_a_put_that_is_refused_leaves_the_indexes_as_they_were(wrong: Batch) -> None:
+    store = Fixture()
+    store.batches.put("a", Batch("m", "x", 2020, parts=[Quantity(1)]))
+    before = dict(store.overlay.changes)
+    with pytest.raises(ContractError):
+        store.batches.put("a", wrong)
+    assert store.overlay.changes == before
+
+
 @given(st.dictionaries(st.tuples(st.text(max_size=3), st.integers(-300, 300)), st.integers(0, 9)))
 def test_scans_give_keys_and_values_in_order(model: dict[tuple[str, int], int]) -> None:
     store = Fixture()
