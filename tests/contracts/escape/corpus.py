@@ -14,7 +14,8 @@ whole file, ``[package]`` files that each begin with ``>>> "path"``.
 
 Either lines end in ``#! rule``: then the loader must refuse the module and name that rule at each
 of these lines (``-> refused rule`` in the heading: the module as a whole). Or the heading says the
-receipt's code that calling ``run`` must give, and the result as JSON where it is OK.
+receipt's code that calling ``run`` must give, and the result as JSON where it is OK. A method
+``prepare(self, number: int)`` is called before that, by eight transactions of the same block.
 """
 
 from __future__ import annotations

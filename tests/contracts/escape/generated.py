@@ -131,6 +131,8 @@ def _long() -> Iterator[tuple[str, Files]]:
         + "".join(f"A{i} = (A{i - 1}, A{i - 1})\n" for i in range(1, 60)),
         "constant_texts": "A0 = 'x' * 1000\n"
         + "".join(f"A{i} = (A{i - 1}, A{i - 1}, A{i - 1}, A{i - 1})\n" for i in range(1, 7)),
+        "optional_aliases": "A0 = list[int]\n"
+        + "".join(f"A{i} = list[A{i - 1}] | None\n" for i in range(1, 300)),
         "choices": "X = Annotated[str, Choice(\n"
         + "".join(f"    'w{i}',\n" for i in range(1_500))
         + ")]",

@@ -95,12 +95,19 @@ def run(base: Ledger, case: Case) -> Row:
 def execute(
     base: Ledger, registry: Registry, steps_max: int
 ) -> tuple[Receipt, dict[bytes, bytes | None]]:
-    """One block with one transaction that calls ``run``."""
+    """One block with one transaction that calls ``run``; before it eight that call ``prepare``,
+    where there is such a method.
+    """
     base.salt = 0
-    tx = base.tx(seed_of(MAKER), Call("hostile", "run", {}), steps_max=steps_max)
     block = BlockContext(CHAIN, 1, START_MS + 1000, bytes(32))
     executor = BlockExecutor(registry, base.state, block)
     executor.begin()
+    module = registry.get("hostile")
+    if module is not None and "prepare" in module.methods:
+        for number in range(8):
+            prepare = Call("hostile", "prepare", {"number": number})
+            assert executor.execute(base.tx(seed_of(MAKER), prepare)).succeeded
+    tx = base.tx(seed_of(MAKER), Call("hostile", "run", {}), steps_max=steps_max)
     receipt = executor.execute(tx)
     executor.finish()
     assert Receipt.decode(receipt.raw) == receipt
