@@ -51,6 +51,7 @@ class Params(Wire):
         pairs = (
             ("round_timeout_max_ms", "round_timeout_ms"),
             ("empty_block_interval_ms", "min_block_interval_ms"),
+            ("tx_window_ms", "min_block_interval_ms"),
             ("block_bytes_max", "tx_bytes_max"),
             ("block_steps_max", "tx_steps_max"),
         )

@@ -40,7 +40,7 @@ BOUNDS: Final = (
     ("min_block_interval_ms", 1, 60_000),
     ("empty_block_interval_ms", 100, 86_400_000),
     ("round_timeout_ms", 100, 600_000),
-    ("round_timeout_max_ms", 100, 3_600_000),
+    ("round_timeout_max_ms", 10_000, 3_600_000),  # else the slowest block would be too slow
     ("clock_drift_ms", 100, 60_000),
     ("tx_window_ms", 10_000, 86_400_000),
     ("tx_bytes_max", 8_192, 65_536),
@@ -53,6 +53,7 @@ BOUNDS: Final = (
 ORDERED: Final = (
     ("round_timeout_max_ms", "round_timeout_ms"),
     ("empty_block_interval_ms", "min_block_interval_ms"),
+    ("tx_window_ms", "min_block_interval_ms"),
     ("block_bytes_max", "tx_bytes_max"),
     ("block_steps_max", "tx_steps_max"),
 )
@@ -270,10 +271,16 @@ class Changes(Contract):
                     refuse("BAD_PARAMS", f"{name} is a whole number")
                 if not least <= value <= most:
                     refuse("BAD_PARAMS", f"{name} is from {least} to {most}")
-                if name == "runtime" and value < (self.params.get(name) or 1):
-                    refuse("BAD_PARAMS", "contracts may be using this runtime version")
+                if name == "runtime":
+                    self._check_runtime(value)
                 return
         refuse("BAD_PARAMS", f"{name[:64]} is no parameter that a vote may change")
+
+    def _check_runtime(self, value: int) -> None:
+        """Contracts may be using the present version; nobody may have one far above it."""
+        known = self.params.get("runtime") or 1
+        if not known <= value <= known + 1:
+            refuse("BAD_PARAMS", f"after runtime {known} comes {known + 1}")
 
     def _after(self, name: str, changes: dict[str, Any]) -> int:
         """What a parameter will be."""

@@ -615,6 +615,13 @@ def test_parameters_stand_in_the_state_one_block_before_they_judge(council: Coun
         {"round_timeout_ms": 100_000},  # above round_timeout_max_ms
         {"min_block_interval_ms": 20_000},  # above empty_block_interval_ms
         {"runtime": 0},
+        {"runtime": 3},  # what nobody has: no contract could ever be proposed again
+        {"round_timeout_ms": 100, "round_timeout_max_ms": 100},  # no slow block ever in time
+        {
+            "tx_window_ms": 10_000,
+            "min_block_interval_ms": 10_001,
+            "empty_block_interval_ms": 20_000,
+        },
     ],
 )
 def test_parameters_that_no_chain_can_work_with(council: Council, changes: dict[str, Any]) -> None:
