@@ -10,7 +10,7 @@ import warnings
 from typing import Any, Final
 
 import contracts.sdk
-from consensus.primitives.errors import InputError
+from consensus.primitives.errors import InputError, LocalFault
 from contracts.runtime import names
 from contracts.runtime.constants import ALIAS, CLASS, CONSTANT, LOCAL_FUNCTION, Entity
 from contracts.runtime.declarations import MARKS, FileInfo
@@ -54,9 +54,18 @@ def check(package: Package) -> list[Finding]:
 def load(package: Package, meter: Meter, *, instrumented: bool = True) -> type[Contract]:
     """The package's contract class, its steps taken from ``meter``.
 
-    Raises InputError CONTRACT_REFUSED naming every finding. ``instrumented=False`` runs the source
-    as it is, unmetered: for comparisons in a benchmark, never on a chain.
+    Raises InputError CONTRACT_REFUSED naming every finding, LocalFault NODE_FAULT where this
+    machine can't tell: its stack or memory is no reason to refuse. ``instrumented=False`` runs the
+    source as it is, unmetered: for comparisons in a benchmark, never on a chain.
     """
+    try:
+        return _loaded(package, meter, instrumented)
+    except (MemoryError, RecursionError) as error:
+        fault = f"{type(error).__name__} while loading contract {package.name}"
+        raise LocalFault("NODE_FAULT", fault) from error
+
+
+def _loaded(package: Package, meter: Meter, instrumented: bool) -> type[Contract]:
     compiled = _ready(package, instrumented)
     sizes = sizes_of(meter)
     built_in = _guards(meter, sizes) if instrumented else _plain_builtins()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import contracts.sdk
-from consensus.primitives.errors import InputError
+from consensus.primitives.errors import InputError, LocalFault
 from contracts.runtime import loader, names
 from contracts.runtime.loader import check, load
 from contracts.runtime.package import RUNTIME, Manifest, Package, SourceFile
@@ -43,6 +44,25 @@ def test_a_declaration_without_sense_is_named_with_its_line() -> None:
     (found,) = check(package(text))
     assert (found.rule, found.file) == ("declaration", PATH)
     assert "Text(-1)" in text.splitlines()[found.line - 1]
+
+
+def test_a_spent_stack_is_the_machines_fault_and_refuses_nothing() -> None:
+    made = package(contract(body="return 'deep'"))
+
+    def down(levels: int) -> Any:
+        return load(made, Meter()) if levels == 0 else down(levels - 1)
+
+    with pytest.raises(LocalFault) as caught:
+        down(sys.getrecursionlimit() - _depth() - 14)
+    assert caught.value.code == "NODE_FAULT"
+    assert load(made, Meter()).name == "own"
+
+
+def _depth() -> int:
+    frame, count = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, count = frame.f_back, count + 1
+    return count
 
 
 def test_source_is_compiled_once_and_run_for_each_meter(monkeypatch: pytest.MonkeyPatch) -> None:
