@@ -101,12 +101,17 @@ class Identity(Register):
     def set_organisation_status(
         self, id: OrganisationId, status: Annotated[str, Choice(ACTIVE, SUSPENDED, REVOKED)]
     ) -> None:
-        """ACTIVE <-> SUSPENDED; REVOKED is for good, and a regulator's alone."""
+        """ACTIVE <-> SUSPENDED; REVOKED is for good, and a regulator's alone.
+
+        Nor does the consortium suspend an organisation that has a validator: a vote removes that.
+        """
         organisation = self._other_organisation(id)
         if organisation.status == REVOKED:
             refuse("ORGANISATION_REVOKED", f"{id} was revoked for good")
         if status == REVOKED:
             self.require("regulator")
+        if status == SUSPENDED and "regulator" not in self.ctx.roles:
+            self._check_no_validator(id)
         organisation.status = status
         self.organisations.put(id, organisation)
         self.emit("OrganisationStatusSet", organisation=id, status=status)

@@ -146,6 +146,12 @@ class Register(Contract):
             refuse("OWN_ORGANISATION", "an organisation does not judge itself")
         return found
 
+    def _check_no_validator(self, id: str) -> None:
+        """Else one member's administrator could silence all who vote."""
+        for validator in self.invoke("governance", "validator_list"):
+            if validator["organisation"] == id:
+                refuse("ORGANISATION_VOTES", f"{id} has a validator: vote to remove it first")
+
     def _own_user(self, id: str) -> User:
         found = self.users.get((self.ctx.organisation, id))
         if found is None:

@@ -188,6 +188,16 @@ def test_only_administrators_of_organisations_with_a_validator_propose_and_vote(
     assert council.shown(proposal)["voters"] == []
 
 
+def test_no_single_member_of_the_consortium_silences_who_votes(council: Council) -> None:
+    suspend = {"id": FIRST, "status": "SUSPENDED"}
+    council.refused(
+        "ORGANISATION_VOTES", CONSORTIUM, "set_organisation_status", "identity", **suspend
+    )
+    council.ok(CONSORTIUM, "set_organisation_status", "identity", **suspend | {"id": MAKER})
+    council.ok(REGULATOR, "set_organisation_status", "identity", **suspend)
+    council.ok(CONSORTIUM, "set_organisation_status", "identity", id=FIRST, status="ACTIVE")
+
+
 def test_no_contract_on_the_way_votes_in_a_person_s_name() -> None:
     trap = """
 from contracts.sdk import Contract, call
