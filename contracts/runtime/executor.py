@@ -117,11 +117,13 @@ class BlockExecutor:
                 continue  # one before it has taken it back
             self._overlay.put(key, None)
             overlay = Overlay(self._overlay)
-            ran = self._by_itself(
-                call.contract, call.method, call.args, overlay, DUE_STEPS_MAX, call.organisation
-            )
+            # What waits is run all the same: others may rely on it. But it can't go on for ever.
+            line = self._usage.line(call.organisation)
+            work = partial(self._session.run, call.contract, call.method, call.args, TIMED)
+            may_queue = line.exceeded(0, 1) is None
+            ran = attempt(self._session, overlay, DUE_STEPS_MAX, work, call.organisation, may_queue)
             self._keep(ran, overlay, call.contract, call.method)
-            self._usage.line(call.organisation).count(ran.steps_used, 0, 1, 0)
+            line.count(ran.steps_used, 0, 1, 0)
             yield
 
     def _steps_by_itself(self) -> int:
@@ -190,21 +192,8 @@ class BlockExecutor:
         return caller.organisation if system.VOTER_ROLE in caller.roles else ""
 
     def _tell_governance(self, method: str, args: dict[str, Any], overlay: Overlay) -> Ran:
-        return self._by_itself(system.GOVERNANCE, method, args, overlay, ACTIVATION_STEPS_MAX)
-
-    def _by_itself(
-        self,
-        contract: str,
-        method: str,
-        args: dict[str, Any],
-        overlay: Overlay,
-        steps_max: int,
-        pays: str = "",
-    ) -> Ran:
-        """Run a timed method."""
-        session = self._session
-        work = partial(session.run, contract, method, args, TIMED)
-        return attempt(session, overlay, steps_max, work, pays)
+        work = partial(self._session.run, system.GOVERNANCE, method, args, TIMED)
+        return attempt(self._session, overlay, ACTIVATION_STEPS_MAX, work)
 
     def replace(self, package: Package) -> Receipt:
         """Put a package into force here and now, as a decision would: for rehearsals."""

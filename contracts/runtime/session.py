@@ -95,15 +95,17 @@ class Session:
         tx_id: bytes = b"",
         tx_index: int = 0,
         pays: str = "",
+        may_queue: bool = True,
     ) -> None:
         """Begin anew, on the budget that the meter has been given. ``pays`` is the organisation
-        whose usage it is."""
+        whose usage it is, ``may_queue`` whether its quota lets more wait to be run."""
         self.overlay = overlay
         self.sender = sender
         self.caller = caller
         self.tx_id = tx_id
         self.tx_index = tx_index
         self.pays = pays
+        self.may_queue = may_queue
         self.read_only = self._is_query
         self.identity_written = False
         self.events: list[Event] = []
@@ -361,6 +363,8 @@ class Frame:
         declared = module.methods.get(method) if type(method) is str else None
         if declared is None or declared.kind not in TIMED:
             refuse("UNKNOWN_METHOD", f"{self._name} has no timed method of this name")
+        if not session.may_queue:
+            refuse("QUOTA_EXCEEDED", f"{session.pays} has no more to wait for in this period")
         self._value_size = 0
         self._meter.charge(steps.READ + 2 * steps.WRITE)
         args = normal(args, self._take_value)

@@ -41,12 +41,17 @@ class Ran:
 
 
 def attempt(
-    session: Session, overlay: Overlay, steps_max: int, work: Callable[[], Any], pays: str = ""
+    session: Session,
+    overlay: Overlay,
+    steps_max: int,
+    work: Callable[[], Any],
+    pays: str = "",
+    may_queue: bool = True,
 ) -> Ran:
     """Do the session's work on an overlay and a budget of its own. Raises LocalFault."""
     meter = session.meter
     meter.start(steps_max)
-    session.enter(overlay, pays=pays)
+    session.enter(overlay, pays=pays, may_queue=may_queue)
     try:
         work()
     except ContractError as error:

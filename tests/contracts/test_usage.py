@@ -8,6 +8,7 @@ import pytest
 
 from consensus.receipt import Receipt
 from consensus.transaction import Call, Transaction
+from contracts.runtime.package import package_of
 from contracts.system.usage import DAY_MS
 from tests.contracts.ledger import MAKER, WHOLESALER, seed_of
 from tests.contracts.test_governance import ELECTORS, FIRST, Council
@@ -207,3 +208,37 @@ def test_periods_have_the_length_that_was_voted(council: Council) -> None:
     for wrong in (0, 59_999, 367 * DAY_MS):
         args: dict[str, Any] = {"period_ms": wrong}
         council.refused("BAD_ARGUMENT", FIRST, "propose_usage_period", "governance", **args)
+
+
+LOOP = """
+from contracts.sdk import Contract, call, timed
+
+
+class Loop(Contract):
+    name = "loop"
+
+    @call
+    def start(self) -> None:
+        self.due(0, "again")
+
+    @timed
+    def again(self) -> None:
+        total = 0
+        for number in range(40_000):
+            total += number
+        self.due(0, "again")
+"""
+
+
+def test_what_renews_itself_ends_with_the_quota() -> None:
+    council = Council(ELECTORS[:4], "byzantine", package_of([("loop.py", LOOP)]))
+    council.ok(MAKER, "start", "loop")
+    quota = {"organisation": MAKER, "steps": 1_500_000, "bytes": 0, "calls": 0}
+    council.decide(council.propose("quota", **quota))
+    codes = []
+    for _ in range(5):
+        council.block()
+        codes += [one.code for one in council.due_receipts if one.result[0] == "loop"]
+    assert codes[-1] == "QUOTA_EXCEEDED"
+    council.block()
+    assert council.due_receipts == []
