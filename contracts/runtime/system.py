@@ -146,10 +146,10 @@ def is_readable(state: StateReader) -> bool:
 
 
 def voters(state: StateReader, proposal: int) -> list[bytes]:
-    """The keys that said yes to a proposal."""
+    """The keys that said yes to a proposal; none where another version keeps votes otherwise."""
     start = lower_bound(GOVERNANCE, "votes", (proposal,))
     votes = (msgpack.unpackb(raw) for _, raw in state.scan(start, start + b"\xff"))
-    return [key for _, key, yes, *_ in votes if yes]
+    return [vote[1] for vote in votes if type(vote) is list and vote[2:3] == [True]]
 
 
 def scheduled(state: StateReader, height: int, count: int) -> list[tuple[bytes, int]]:

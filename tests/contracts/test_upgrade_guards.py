@@ -136,3 +136,18 @@ def test_usage_may_count_more_than_the_runtime_knows_of(council: Council) -> Non
     assert upgraded(council, package)["status"] == "ACTIVE"
     council.decide(council.propose("params", changes=SOON))
     assert council.query("used_by", "usage", organisation=FIRST)["transactions"] > 0
+
+
+def test_governance_may_keep_votes_otherwise(council: Council) -> None:
+    body = "for key in list(self.votes.keys()):\n            self.votes.delete(key)"
+    package = second(
+        "governance",
+        ("    @query\n    def ", MIGRATION.format(body=body)),
+        ("    genesis,\n", "    genesis,\n    migrate,\n"),
+        ("    key: bytes\n    yes: bool\n    time: Timestamp\n", "    yes: bool\n"),
+        ("Vote(me, self.ctx.caller, yes, self.ctx.time_ms)", "Vote(me, yes)"),
+    )
+    assert upgraded(council, package)["status"] == "ACTIVE"
+    council.decide(council.propose("params", changes=SOON))
+    council.pass_blocks()
+    assert council.ask("params_now")["min_block_interval_ms"] == 200
