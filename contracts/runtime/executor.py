@@ -63,7 +63,8 @@ class BlockExecutor:
         self.registry = registry
         """The code that runs this block; :meth:`begin` may replace it."""
         self.system_changed = False
-        """Whether governance's state was written by a decision that came into force."""
+        """Whether what nodes go by was written: by a decision that came into force, or, once
+        finished, by whatever else a version of governance has for that."""
         self.write_sets: list[dict[bytes, bytes | None]] = []
         """What each executed transaction wrote, in order: reports of divergence compare it."""
         self.due_receipts: list[Receipt] = []
@@ -295,6 +296,8 @@ class BlockExecutor:
     def finish(self) -> None:
         """Write what each organisation used, after the last transaction."""
         self._usage.write()
+        written = self._overlay.changes
+        self.system_changed |= any(key.startswith(system.FOLLOWED_HEADS) for key in written)
 
 
 def _caller(answer: Any) -> Caller:

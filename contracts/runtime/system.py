@@ -24,6 +24,9 @@ from contracts.runtime.package import Manifest, Package, SourceFile
 GOVERNANCE: Final = "governance"
 VOTER_ROLE: Final = "corporate_admin"
 PACKAGES_HEAD: Final = prefix_range(GOVERNANCE, "packages")[0]
+FOLLOWED_HEADS: Final = tuple(
+    prefix_range(GOVERNANCE, name)[0] for name in ("validators", "nodes", "params")
+)
 
 _PARAM_NAMES: Final = frozenset(field.name for field in fields(Params))
 

@@ -151,3 +151,21 @@ def test_governance_may_keep_votes_otherwise(council: Council) -> None:
     council.decide(council.propose("params", changes=SOON))
     council.pass_blocks()
     assert council.ask("params_now")["min_block_interval_ms"] == 200
+
+
+def test_nodes_follow_what_governance_writes_outside_of_decisions(council: Council) -> None:
+    """Else a node would find another state than it went by when it starts again."""
+    quick = """\
+    @call
+    def quick(self) -> None:
+        self.params.put("tx_bytes_max", 9_000)
+
+    @query
+    def """
+    assert upgraded(council, second("governance", ("    @query\n    def ", quick)))["failure"] == ""
+    for method, is_followed in (("quick", True), ("slow", False)):
+        executor = BlockExecutor(council.registry, council.state, council.block_context())
+        executor.begin()
+        executor.execute(council.tx(seed_of(FIRST), Call("governance", method, {})))
+        executor.finish()
+        assert executor.system_changed is is_followed
