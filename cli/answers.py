@@ -18,6 +18,7 @@ from consensus.transaction import VERSION, Call, Transaction, TransactionBody
 Position = tuple[int, int, int]
 
 STEPS_MAX = 200_000
+VALID_FOR_MS = 300_000
 """Some ten times what an event of the built-in contracts takes."""
 
 
@@ -145,7 +146,7 @@ def make_transaction(
     chain_id: bytes,
     calls: Iterable[Call | tuple[str, str, Mapping[str, Any]]],
     *,
-    valid_for_ms: int = 300_000,
+    valid_for_ms: int = VALID_FOR_MS,
     valid_until: int | None = None,
     steps_max: int = STEPS_MAX,
     salt: bytes | None = None,

@@ -29,6 +29,14 @@ def chain_id_of(client: Client) -> bytes:
     return bytes.fromhex(client.genesis()["chain_id"])
 
 
+def valid_for_ms(client: Client) -> int:
+    """How long a transaction may wait for its block: no longer than this chain lets any wait."""
+    from cli.answers import VALID_FOR_MS
+
+    window: int = client.query("governance", "params_now").value["tx_window_ms"]
+    return min(VALID_FOR_MS, window)
+
+
 def explained(client: Client, outcome: Outcome) -> Outcome:
     """The outcome with the contract's own sentence, if it was refused in a block."""
     if outcome.status != "committed" or outcome.succeeded:
@@ -202,7 +210,13 @@ def call(
         seed = current().signing_seed()
         calls = [(contract, method, parsed.args)]
         budget = steps_max or STEPS_MAX
-        tx = make_transaction(seed, chain_id_of(client), calls, steps_max=budget)
+        tx = make_transaction(
+            seed,
+            chain_id_of(client),
+            calls,
+            valid_for_ms=valid_for_ms(client),
+            steps_max=budget,
+        )
         if parsed.openings:
             # Before it is sent: a commitment that nobody can open is worth nothing.
             place = folder or openings_folder(current().key)

@@ -122,19 +122,21 @@ def submit(files: tuple[Path, ...], timeout_s: int) -> None:
     Example:
       hansa epcis submit shipment.json --key manufacturer.json
     """
-    from cli.call import chain_id_of, open_client
+    from cli.call import chain_id_of, open_client, valid_for_ms
     from cli.client import make_transaction
 
     rows = []
     with open_client() as client:
         seed = current().signing_seed()
-        chain_id = chain_id_of(client)
+        chain_id, valid = chain_id_of(client), valid_for_ms(client)
         for file, number, found in _read_files(files):
             if isinstance(found, Refused):
                 rows.append(_row(file, number, None, found.code, message=found.message))
                 continue
             try:
-                tx = make_transaction(seed, chain_id, [found], steps_max=STEPS_MAX)
+                tx = make_transaction(
+                    seed, chain_id, [found], valid_for_ms=valid, steps_max=STEPS_MAX
+                )
             except TxRejected as error:
                 rows.append(_row(file, number, found, error.code, message=error.message))
                 continue

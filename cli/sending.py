@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.call import chain_id_of, explained, open_client
+from cli.call import chain_id_of, explained, open_client, valid_for_ms
 from cli.settings import DEVNET_FOLDER, current
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def send(
     from consensus.primitives.codec import data_from_json
 
     budget = step_limit(client) if steps_max is None else steps_max
-    tx = make_transaction(seed, chain_id_of(client), calls, steps_max=budget)
+    valid = valid_for_ms(client)
+    tx = make_transaction(seed, chain_id_of(client), calls, valid_for_ms=valid, steps_max=budget)
     (outcome,) = client.submit_and_wait([tx], timeout_s=timeout_s)
     explained(client, outcome).require()
     results: list[Any] = data_from_json(client.tx_status(tx.tx_id)["result"])

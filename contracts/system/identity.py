@@ -85,11 +85,13 @@ class Identity(Register):
         self, id: OrganisationId, name: Name, admin_key: PublicKey, roles: TradeRoles
     ) -> None:
         """Admit an organisation with its first administrator's key."""
+        self._check_direct()
         self._admit(NewOrganisation(id, name, admin_key, roles))
 
     @call(roles=("consortium_admin",))
     def set_organisation_roles(self, id: OrganisationId, roles: TradeRoles) -> None:
         """Give an organisation these trade roles and no others."""
+        self._check_direct()
         organisation = self._organisation(id)
         if id == self.ctx.organisation and "consortium_admin" not in roles:
             refuse("OWN_ORGANISATION", "another member of the consortium takes that role away")
@@ -105,6 +107,7 @@ class Identity(Register):
 
         Nor does the consortium suspend an organisation that has a validator: a vote removes that.
         """
+        self._check_direct()
         organisation = self._other_organisation(id)
         if organisation.status == REVOKED:
             refuse("ORGANISATION_REVOKED", f"{id} was revoked for good")
@@ -121,6 +124,7 @@ class Identity(Register):
     @call(roles=("regulator",))
     def hold_organisation(self, id: OrganisationId, reason: Reason) -> None:
         """Stop another organisation, all its keys with it, until a regulator lifts the hold."""
+        self._check_direct()
         organisation = self._other_organisation(id)
         if organisation.held_by:
             refuse("ALREADY_HELD", f"{id} is held by {organisation.held_by}")
@@ -131,6 +135,7 @@ class Identity(Register):
     @call(roles=("regulator",))
     def lift_organisation_hold(self, id: OrganisationId) -> None:
         """Let a held organisation act again, as far as its status allows."""
+        self._check_direct()
         organisation = self._other_organisation(id)
         if not organisation.held_by:
             refuse("NOT_HELD", f"no regulator holds {id}")
@@ -141,6 +146,7 @@ class Identity(Register):
     @call(roles=("regulator",))
     def hold_key(self, key: PublicKey, reason: Reason) -> None:
         """Stop one key of another organisation until a regulator lifts the hold."""
+        self._check_direct()
         record = self._key_of_other(key)
         if record.held_by:
             refuse("ALREADY_HELD", f"the key is held by {record.held_by}")
@@ -151,6 +157,7 @@ class Identity(Register):
     @call(roles=("regulator",))
     def lift_key_hold(self, key: PublicKey) -> None:
         """Let a held key act again, unless it ended."""
+        self._check_direct()
         record = self._key_of_other(key)
         if not record.held_by:
             refuse("NOT_HELD", "no regulator holds the key")
@@ -163,6 +170,7 @@ class Identity(Register):
     @call(roles=("corporate_admin",))
     def add_user(self, id: UserId, name: PersonName) -> None:
         """Register a person of the caller's organisation, under an id that names nobody."""
+        self._check_direct()
         me = self.ctx.organisation
         if (me, id) in self.users:
             refuse("USER_KNOWN", f"{id} is, or was, a user of {me}")
@@ -172,6 +180,7 @@ class Identity(Register):
     @call(roles=("corporate_admin",))
     def revoke_user(self, id: UserId) -> None:
         """End a person's part in the caller's organisation: the user and all the user's keys."""
+        self._check_direct()
         user = self._own_user(id)
         for key in list(self.keys_of.values(user.organisation)):
             if key.user == id and key.status == ACTIVE:
@@ -230,6 +239,7 @@ class Identity(Register):
     @call(roles=("corporate_admin",))
     def revoke_key(self, key: PublicKey) -> None:
         """End a key of the caller's organisation, for good."""
+        self._check_direct()
         self._revoke(self._own_key(key))
 
     @call(roles=("corporate_admin",))
@@ -251,6 +261,7 @@ class Identity(Register):
     @call(roles=("corporate_admin",))
     def revoke_role(self, key: PublicKey, role: Role) -> None:
         """Take a role from a key of the caller's organisation."""
+        self._check_direct()
         record = self._own_key(key)
         if role not in record.roles:
             refuse("ROLE_NOT_HELD", f"the key does not have the role {role}")
@@ -263,6 +274,7 @@ class Identity(Register):
     @call(roles=("corporate_admin",))
     def set_attribute(self, key: PublicKey, name: AttributeName, value: AttributeValue) -> None:
         """Say something of a key of the caller's organisation, such as region = EU."""
+        self._check_direct()
         record = self._own_key(key)
         record.attributes[name] = value
         if len(record.attributes) > ATTRIBUTES_MAX:
@@ -273,6 +285,7 @@ class Identity(Register):
     @call(roles=("corporate_admin",))
     def remove_attribute(self, key: PublicKey, name: AttributeName) -> None:
         """Take an attribute from a key of the caller's organisation."""
+        self._check_direct()
         record = self._own_key(key)
         if name not in record.attributes:
             refuse("ATTRIBUTE_NOT_HELD", f"the key does not have the attribute {name}")

@@ -12,6 +12,7 @@ from consensus.transaction import Call
 from contracts.runtime.executor import bootstrap
 from contracts.runtime.registry import Registry, builtin_registry
 from contracts.sdk import Contract, call
+from contracts.sdk.methods import methods_of
 from contracts.system.identity import Identity
 from contracts.system.people import PERSON_ROLES, ROLES, TRADE_ROLES
 from tests.contracts.ledger import (
@@ -370,16 +371,25 @@ def test_a_user_who_leaves_takes_all_keys_along(ledger: Ledger) -> None:
     ledger.refused("USER_REVOKED", MAKER, "add_key", "identity", **third)
 
 
-def test_a_contract_on_the_way_takes_no_key_s_place(ledger: Ledger) -> None:
+IDENTITY_CALLS = {name: one for name, one in methods_of(Identity).items() if one.kind == "call"}
+
+
+@pytest.mark.parametrize("method", IDENTITY_CALLS)
+def test_a_contract_on_the_way_uses_nobody_s_authority(method: str) -> None:
     class Trap(Contract):
         name = "trap"
 
         @call
-        def spring(self) -> None:
-            self.invoke("identity", "rotate_key", new=NEW_KEY)
+        def spring(self, method: str, args: dict[str, Any]) -> None:
+            self.invoke("identity", method, **args)
 
     with_trap = Ledger(Registry([Identity, Trap]), consortium())
-    detail = with_trap.refused("ONLY_DIRECT", MAKER, "spring", "trap")
+    declared = IDENTITY_CALLS[method]
+    args = {name: field.example() for name, field in declared.fields.items()}
+    sender = {"regulator": REGULATOR, "consortium_admin": CONSORTIUM}.get(
+        next(iter(declared.roles), ""), MAKER
+    )
+    detail = with_trap.refused("ONLY_DIRECT", sender, "spring", "trap", method=method, args=args)
     assert "trap" in detail
 
 
