@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,12 @@ from cli.client import Client, make_transaction
 from cli.demo import play
 from cli.network import Network
 from cli.sample_trade import load_sample_trade
+from consensus.params import Params
 from consensus.primitives.codec import encode
+from consensus.transaction import Transaction
+from tests.cli.ledger import LedgerNode
 from tests.cli.support import Hansa
+from tests.node.api_world import running_node
 
 ROOT = Path(__file__).resolve().parents[2]
 TRADE = load_sample_trade()
@@ -160,3 +165,20 @@ def test_a_call_without_a_key(hansa: Hansa, url: str, monkeypatch: pytest.Monkey
     monkeypatch.delenv("HANSA_KEY")
     outcome = hansa(*commission(hansa, "A1"))
     assert (outcome.code, outcome.error) == (4, "KEY_MISSING")
+
+
+def test_what_is_sent_waits_no_longer_than_the_chain_allows(
+    hansa: Hansa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window_ms = 30_000
+    network = Network(tmp_path / "short", lambda _line: None)
+    network.make(TRADE.organisations, Params(tx_window_ms=window_ms))
+    monkeypatch.setenv("HANSA_KEY", str(network.organisation_key(MAKER.id)))
+    monkeypatch.delenv("HANSA_PASSPHRASE")
+    monkeypatch.setenv("HANSA_PASSPHRASE_FILE", str(network.passphrase_file))
+    node = LedgerNode(network.document())
+    with running_node(node) as running:
+        monkeypatch.setenv("HANSA_NODE", running.url)
+        assert hansa(*commission(hansa, "S1")).code == 0
+    (raw,) = node.raws.values()
+    assert Transaction.parse(raw).body.valid_until <= time.time_ns() // 1_000_000 + window_ms
