@@ -122,6 +122,14 @@ class Declared:
         return f"{type(self).__name__} {self.name}"
 
 
+def _check_names(what: str, names: object) -> None:
+    """Refuse what is no tuple of names: the brackets and commas are easily left out."""
+    if type(names) is str:
+        raise TypeError(f'{what} is a tuple of names, with a comma after one: {what}=("{names}",)')
+    if type(names) is not tuple or not all(type(name) is str for name in names):
+        raise TypeError(f'{what} is a tuple of names: {what}=("one", "other")')
+
+
 class Map(Declared, Generic[V]):
     """Declares a map of a contract::
 
@@ -133,8 +141,12 @@ class Map(Declared, Generic[V]):
     """
 
     def __init__(
-        self, value: type[V], *, key: tuple[str, ...], hashed: tuple[str, ...] = ()
+        self, value: type[V], *, key: tuple[str, ...] | None = None, hashed: tuple[str, ...] = ()
     ) -> None:
+        if key is None:
+            raise TypeError('a map names the parts of its key: key=("item",)')
+        _check_names("key", key)
+        _check_names("hashed", hashed)
         if unknown := [part for part in hashed if part not in key]:
             raise TypeError(f"hashed names {unknown[0]}, which is no part of the key")
         self.value = value
@@ -310,10 +322,12 @@ class Index(Declared, Generic[V]):
     """
 
     def __init__(
-        self, of: Map[V] | str, *, on: tuple[str, ...], hashed: tuple[str, ...] = ()
+        self, of: Map[V] | str, *, on: tuple[str, ...] = (), hashed: tuple[str, ...] = ()
     ) -> None:
+        _check_names("on", on)
+        _check_names("hashed", hashed)
         if not on:
-            raise TypeError("an index is on one field at least")
+            raise TypeError('an index is on one field at least: on=("maker",)')
         if unknown := [part for part in hashed if part not in on]:
             raise TypeError(f"hashed names {unknown[0]}, which the index is not on")
         self.of = of

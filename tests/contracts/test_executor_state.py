@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import pytest
@@ -244,6 +245,23 @@ def test_counters_add_whole_numbers() -> None:
 )
 def test_declarations_that_make_no_sense_are_refused_at_once(declare: Any) -> None:
     with pytest.raises(TypeError):
+        declare()
+
+
+@pytest.mark.parametrize(
+    ("declare", "words"),
+    [
+        (lambda: Map(Batch), 'key=("item",)'),
+        (lambda: Map(Batch, key="item"), 'key=("item",)'),  # type: ignore[arg-type]
+        (lambda: Map(Batch, key=(1,)), "key is a tuple of names"),  # type: ignore[arg-type]
+        (lambda: Map(Batch, key=("item",), hashed="item"), 'hashed=("item",)'),  # type: ignore[arg-type]
+        (lambda: Index("batches"), "an index is on one field"),
+        (lambda: Index("batches", on="holder"), 'on=("holder",)'),  # type: ignore[arg-type]
+        (lambda: Index("batches", on=("holder",), hashed="holder"), 'hashed=("holder",)'),  # type: ignore[arg-type]
+    ],
+)
+def test_a_declaration_without_names_says_how_to_write_them(declare: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(words)):
         declare()
 
 
