@@ -64,7 +64,7 @@ VALIDATORS_MIN: Final = {"byzantine": 4, "crash": 3}
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 ROLE: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
+_HOST: Final = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.(?!-)[A-Za-z0-9-]{1,63})*")
 _ADDRESSES: Final = Items(Text(262), ADDRESSES_MAX)
 
 

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from consensus.primitives.errors import InputError
 from consensus.validators import ValidatorSet
 from contracts.runtime.system import Node
-from p2p.ports import Network, PeerAddress
+from node import log
+from p2p.ports import Network, PeerAddress, parse_address
+
+_log = log.get("roster")
 
 
 class Roster:
@@ -50,7 +54,24 @@ class Roster:
         return [key for key in network.connected() if key in self.validators]
 
     def peers(self) -> list[PeerAddress]:
-        """Everybody admitted, this node too."""
-        return [
-            PeerAddress(one.network_key, one.name, one.addresses) for one in self._members.values()
-        ]
+        """Everybody admitted, this node too.
+
+        What was voted stops no node: a key or an address that is none is left out and logged.
+        """
+        found = []
+        for one in self._members.values():
+            addresses = tuple(address for address in one.addresses if _is_usable(one, address))
+            try:
+                found.append(PeerAddress(one.network_key, one.name, addresses))
+            except InputError as error:
+                _log.warning("node left out", peer=one.name, code=error.code, reason=error.message)
+        return found
+
+
+def _is_usable(node: Node, address: str) -> bool:
+    try:
+        parse_address(address)
+    except InputError as error:
+        _log.warning("address left out", peer=node.name, code=error.code, reason=error.message)
+        return False
+    return True

@@ -208,6 +208,9 @@ class Changes(Contract):
 
     def _check_node(self, args: dict[str, Any]) -> None:
         key = args["network_key"]
+        for address in args["addresses"]:
+            if not is_address(address):
+                refuse("BAD_ADDRESS", f"{address} is not host:port with a port of 1 to 65535")
         self._check_organisation(args["organisation"])
         known = self.nodes.get(key)
         if known is None:
@@ -310,3 +313,61 @@ class Changes(Contract):
                 refuse("UNKNOWN_SOURCE", f"{path}: its text was not uploaded")
             found.append([path, text])
         return found
+
+
+# --- where a node can be reached ------------------------------------------------------------
+
+
+def is_address(address: str) -> bool:
+    """Whether it is host:port, the host a DNS name, IPv4 or [IPv6] address, the port not 0.
+
+    The rule is the genesis document's: nothing voted may be unknown to the network.
+    """
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or len(port) > 5 or not 1 <= int(port) <= 65_535:
+        return False
+    if host[:1] == "[" and host[-1:] == "]":
+        return is_ipv6(host[1:-1])
+    labels = host.split(".")
+    if all([label == "" or label.isdigit() for label in labels]):
+        return is_ipv4(host)
+    return len(host) <= 253 and all([is_label(label) for label in labels])
+
+
+def is_label(text: str) -> bool:
+    """A part of a DNS name."""
+    return len(text) <= 63 and text[:1] != "-" and text.replace("-", "a").isalnum()
+
+
+def is_ipv4(text: str) -> bool:
+    """Four numbers of one byte, without leading zeros."""
+    parts = text.split(".")
+    return len(parts) == 4 and all([is_byte(part) for part in parts])
+
+
+def is_byte(text: str) -> bool:
+    if not text.isdigit() or len(text) > 3 or int(text) > 255:
+        return False
+    return text == "0" or text[0] != "0"
+
+
+def is_ipv6(text: str) -> bool:
+    """Eight groups of up to four hex digits; ``::`` once for one or more of zeros."""
+    halves = text.split("::")
+    if len(halves) > 2:
+        return False
+    groups = 0
+    for place, half in enumerate(halves):
+        parts = half.split(":") if half else []
+        if parts and place == len(halves) - 1 and "." in parts[-1]:
+            if not is_ipv4(parts[-1]):
+                return False
+            parts = [*parts[:-1], "0", "0"]
+        if not all([is_group(part) for part in parts]):
+            return False
+        groups += len(parts)
+    return groups == 8 if len(halves) == 1 else groups <= 7
+
+
+def is_group(text: str) -> bool:
+    return 1 <= len(text) <= 4 and all([digit in "0123456789abcdefABCDEF" for digit in text])

@@ -18,8 +18,10 @@ from contracts.runtime import system
 from contracts.runtime.executor import BlockContext
 from contracts.runtime.package import Package, package_of
 from contracts.runtime.registry import Registry, builtin_packages
-from contracts.system.changes import BOUNDS, VALIDATORS_MAX
+from contracts.system.changes import BOUNDS, VALIDATORS_MAX, is_address
 from contracts.system.voting import EXPIRY_MS, FAULTS, quorum
+from genesis.document import address_mistake
+from p2p.ports import parse_address
 from tests.contracts.ledger import (
     CHAIN,
     CONSORTIUM,
@@ -576,10 +578,74 @@ def test_a_node_is_admitted_with_the_next_block_and_removed_again(council: Counc
         ("KEY_IN_USE", {"network_key": consensus_key("v0")}),
         ("KEY_IN_USE", {"network_key": public_key(seed_of(MAKER))}),
         ("BAD_ARGUMENT", {"addresses": ["no spaces here:1"]}),
+        ("BAD_ADDRESS", {"addresses": ["fine.example.org:8630", "nonsense"]}),
+        ("BAD_ADDRESS", {"addresses": ["host:0"]}),
+        ("BAD_ADDRESS", {"addresses": ["host:65536"]}),
+        ("BAD_ADDRESS", {"addresses": ["[::1::]:1"]}),
     ],
 )
 def test_which_nodes_are_not_admitted(council: Council, code: str, change: dict[str, Any]) -> None:
     council.refused(code, FIRST, "propose_node", "governance", **(NODE | change))
+
+
+HOSTS = [
+    *(
+        "",
+        "a",
+        "a.b",
+        "a-",
+        "-a",
+        "a.-b",
+        "a..b",
+        "a.",
+        "a_b",
+        "x" * 63,
+        "x" * 64,
+        ".".join("a" * 127),
+    ),
+    *(
+        ".".join("ab" * 64),
+        "1.2.3.4",
+        "1.2.3",
+        "1.2.3.256",
+        "01.2.3.4",
+        "0.0.0.0",
+        "1",
+        "1.2.3.4.5",
+    ),
+    *("1.2.3.a", "...", "::1", "[", "]", "[]", "[::]", "[::1]", "[1::8]", "[1:2:3:4:5:6:7:8]"),
+    *("[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7::]", "[::2:3:4:5:6:7:8]", "[1:2:3:4::5:6:7:8]"),
+    *(
+        "[1::2::3]",
+        "[:::]",
+        "[:1]",
+        "[1:]",
+        "[:1::2]",
+        "[1::2:]",
+        "[12345::]",
+        "[g::]",
+        "[ABCD::ef]",
+    ),
+    *(
+        "[::1.2.3.4]",
+        "[1:2:3:4:5:6:1.2.3.4]",
+        "[1:2:3:4:5:6:7:1.2.3.4]",
+        "[1.2.3.4::]",
+        "[1.2.3.4]",
+    ),
+    *("[::1.2.3]", "[1:2:3:4:5:6:7:8:9]", "[a.b]"),
+]
+ENDS = [":1", ":65535", ":00080", ":0", ":65536", ":000080", ":", "", ":a", ":-1", "::1"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_an_address_is_what_the_genesis_document_and_the_network_take(host: str) -> None:
+    for end in ENDS:
+        taken = is_address(host + end)
+        assert taken == (address_mistake(host + end) is None), host + end
+        if taken:
+            parse_address(host + end)
+    assert is_address("node.example.org:8630") and is_address("[::1]:8630")
 
 
 def test_a_validator_s_node_is_not_removed_and_keeps_an_address(council: Council) -> None:

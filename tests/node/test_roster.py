@@ -54,3 +54,17 @@ def test_a_removed_validator_is_still_a_node() -> None:
     assert roster.validators == {key(2): key(12)}
     assert key(1) in roster
     assert roster.network_key(key(11)) == key(1), "its last votes are not a stranger's"
+
+
+def test_what_was_voted_and_is_no_address_or_key_is_left_out() -> None:
+    roster = Roster()
+    bad = ("nonsense", "host:0", "host:65536", ":1", "[1:2]:3", "a b:1", "")
+    odd = replace(node(1, consensus=11), addresses=(*bad, "n1.example:1"))
+    nowhere = replace(node(2, consensus=12), addresses=bad)
+    short = replace(node(3), network_key=b"short", name="n" * 1000)
+    twin = replace(node(4), name="n1", kind="nonsense")
+    roster.update([odd, nowhere, short, twin], voting(11, 12))
+    found = roster.peers()
+    assert [peer.key for peer in found] == [key(1), key(2), key(4)]
+    assert [peer.addresses for peer in found] == [("n1.example:1",), (), ("n4.example:1",)]
+    assert roster.validators == {key(1): key(11), key(2): key(12)}
