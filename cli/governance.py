@@ -416,8 +416,13 @@ def add_node(
     \b
     Example:
       hansa governance add-node node6 9521321000018 --network-key 09ab... \\
-        --address node6.example.org:7640 --key admin.key.json
+        --address node6.example.org:8630 --key admin.key.json
     """
+    from genesis.document import address_mistake
+
+    mistakes = [mistake for mistake in map(address_mistake, addresses) if mistake]
+    if mistakes:
+        raise InputError("BAD_ADDRESS", "; ".join(mistakes))
     args = {
         "network_key": network_key,
         "name": name,

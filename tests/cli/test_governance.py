@@ -97,6 +97,11 @@ def test_nodes_and_validators_by_vote(hansa: Hansa, network: Network, url: str) 
     [
         (["vote", "77", "yes", "--devnet"], 4, "UNKNOWN_PROPOSAL"),
         (["show", "77"], 4, "UNKNOWN_PROPOSAL"),
+        (
+            ["add-node", "n", "9521321000018", "--network-key", KEY, "--address", "nonsense"],
+            4,
+            "BAD_ADDRESS",
+        ),
         (["vote", "0", "yes"], 2, "USAGE"),
         (["vote", "1", "perhaps"], 2, "USAGE"),
         (["set-params", "min_block_interval_ms"], 2, "USAGE"),
