@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,8 +38,8 @@ def root_option(function: Any) -> Any:
     return click.option(
         "--root",
         type=click.Path(path_type=Path, file_okay=False),
-        default=Path(),
-        help="The folder that imports between the files start from (default: this one).",
+        help="The folder that imports between the files start from (default: this one if it has"
+        " them all, else the one that they share).",
     )(function)
 
 
@@ -92,32 +93,49 @@ def new(name: str, folder: Path) -> None:
 # --- checking --------------------------------------------------------------------------------
 
 
-def read_sources(files: Sequence[Path], root: Path) -> list[SourceFile]:
-    """The files with their paths from ``root``. Raises InputError CONTRACT_REFUSED for a path that
-    no import can name and for what is no text, and those of reading."""
-    from contracts.runtime.package import FILE_BYTES_MAX, PATH, SourceFile
+def _path_from(base: Path, file: Path) -> str | None:
+    """What imports from ``base`` call a file, both resolved; None if they can't."""
+    from contracts.runtime.package import PATH
+
+    path = file.relative_to(base).as_posix() if file.is_relative_to(base) else ""
+    return path if PATH.fullmatch(path) else None
+
+
+def _base_of(files: Sequence[Path], root: Path | None) -> Path:
+    """The folder that paths start from: the one given, this one, or the one that files share."""
+    base = (root or Path()).resolve()
+    if root is None and any(_path_from(base, file) is None for file in files):
+        return Path(os.path.commonpath([file.parent for file in files]))
+    return base
+
+
+def read_sources(files: Sequence[Path], root: Path | None) -> list[SourceFile]:
+    """The files with their paths from ``root``; what is no text has marks that no source may have.
+
+    Raises InputError CONTRACT_REFUSED for a path that no import can name, those of reading.
+    """
+    from contracts.runtime.package import FILE_BYTES_MAX, SourceFile
     from node.keystore import read_limited
 
-    base = root.resolve()
+    resolved = [file.resolve() for file in files]
+    base = _base_of(resolved, root)
     sources = []
-    for file in files:
-        found = file.resolve()
-        path = found.relative_to(base).as_posix() if found.is_relative_to(base) else ""
-        if not PATH.fullmatch(path):
+    for file, found in zip(files, resolved, strict=True):
+        path = _path_from(base, found)
+        if path is None:
             raise InputError(
                 "CONTRACT_REFUSED",
                 f"{file}: imports can't name it: small letters, digits and '_', ending in .py,"
                 f" below {base} (--root)",
             )
+        if found.exists() and not found.is_file():  # a pipe would be waited for
+            raise InputError("FILE_NOT_READABLE", f"contract source {file}: not a regular file")
         raw = read_limited(file, FILE_BYTES_MAX, "contract source")
-        try:
-            sources.append(SourceFile(path, raw.decode()))
-        except UnicodeDecodeError:
-            raise InputError("CONTRACT_REFUSED", f"{path} is no text") from None
+        sources.append(SourceFile(path, raw.decode(errors="replace")))
     return sources
 
 
-def read_package(files: Sequence[Path], root: Path) -> Package:
+def read_package(files: Sequence[Path], root: Path | None) -> Package:
     """The package in the files, if a chain would take it. Raises InputError CONTRACT_REFUSED with
     the first finding, and those of reading."""
     package, findings = _judged(read_sources(files, root))
@@ -134,15 +152,19 @@ def _judged(sources: list[SourceFile]) -> tuple[Package | None, list[Finding]]:
     """The package, if there is one to speak of, and every finding in the order of the text."""
     from contracts.runtime.loader import check as findings_of
     from contracts.runtime.package import package_of
-    from contracts.runtime.source import Findings, parse
+    from contracts.runtime.source import Finding, Findings, parse
 
     found = Findings()
     for source in sources:
         parse(source, found)
     findings, package = found.found, None
     if not findings:
-        package = package_of([(source.path, source.text) for source in sources])
-        findings = findings_of(package)
+        try:
+            package = package_of([(source.path, source.text) for source in sources])
+        except InputError as error:
+            findings = [Finding(sources[-1].path, 1, 1, "declaration", error.message)]
+        else:
+            findings = findings_of(package)
     order = [source.path for source in sources]
     places = {path: index for index, path in enumerate(order)}
     findings = sorted(findings, key=lambda one: (places.get(one.file, 0), one.line, one.column))
@@ -153,7 +175,7 @@ def _judged(sources: list[SourceFile]) -> tuple[Package | None, list[Finding]]:
 @click.argument("files", type=_FILE, nargs=-1, required=True)
 @root_option
 @json_option
-def check(files: tuple[Path, ...], root: Path) -> None:
+def check(files: tuple[Path, ...], root: Path | None) -> None:
     """Say whether a chain would take the contract in FILES, and every reason why not.
 
     A line for each finding: file:line:column, rule, reason. Exit code 1 if there are any.
@@ -335,7 +357,7 @@ def propose(
     files: tuple[Path, ...],
     height: int,
     days: int | None,
-    root: Path,
+    root: Path | None,
     devnet: bool,
     folder: Path,
     timeout_s: int,
@@ -431,7 +453,7 @@ def _proposal_calls(
 @root_option
 @node_option
 @json_option
-def rehearse(files: tuple[Path, ...], blocks: int, data: Path | None, root: Path) -> None:
+def rehearse(files: tuple[Path, ...], blocks: int, data: Path | None, root: Path | None) -> None:
     """Run the contract in FILES beside the one in force, and say what would have been otherwise.
 
     This process fetches the chain's blocks from a node and replays them into a temporary copy,

@@ -29,7 +29,7 @@ _SDK_LISTS: Final = {
     ),
     VALUE: "Money Quantity",
     ERROR: "BadValue ContractError",
-    FUNCTION: "gs1_date iso_date iso_time lot_path opens refuse sha256",
+    FUNCTION: "date_text gs1_date iso_date iso_time lot_path opens refuse sha256 time_text",
 }
 SDK: Final = {name: kind for kind, names in _SDK_LISTS.items() for name in names.split()}
 TYPING: Final = frozenset(("Annotated", "Any", "Final"))

@@ -2,7 +2,7 @@
 
 from contracts.sdk.commitments import Party, Personal, opens
 from contracts.sdk.contract import Context, Contract, call, genesis, migrate, query, timed
-from contracts.sdk.dates import gs1_date, iso_date, iso_time
+from contracts.sdk.dates import date_text, gs1_date, iso_date, iso_time, time_text
 from contracts.sdk.digests import sha256
 from contracts.sdk.errors import BadValue, ContractError, refuse
 from contracts.sdk.fields import (
@@ -72,6 +72,7 @@ __all__ = [
     "Timestamp",
     "UnLocode",
     "call",
+    "date_text",
     "genesis",
     "gs1_date",
     "iso_date",
@@ -82,5 +83,6 @@ __all__ = [
     "query",
     "refuse",
     "sha256",
+    "time_text",
     "timed",
 ]

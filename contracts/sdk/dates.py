@@ -58,8 +58,35 @@ def days_of(date: int) -> int:
     return era * 146_097 + day_of_era - 719_468
 
 
+def date_text(date: int) -> str:
+    """``YYYY-MM-DD`` of YYYYMMDD. Raises BadValue when there is no such day."""
+    _require(date, int, "a date is a whole number YYYYMMDD")
+    checked_date(date // 10_000, date // 100 % 100, date % 100)
+    return f"{date // 10_000:04d}-{date // 100 % 100:02d}-{date % 100:02d}"
+
+
+def time_text(time_ms: int) -> str:
+    """``2026-01-31T12:00:00Z`` of milliseconds since 1970; what is left of a second as ``.123``.
+
+    Raises BadValue for moments before 1970 or after 9999.
+    """
+    _require(time_ms, int, "a time is a whole number of milliseconds since 1970")
+    if not 0 <= time_ms <= TIME_MS_MAX:
+        raise BadValue("times run from 1970 to 9999")
+    seconds, fraction = divmod(time_ms % DAY_MS, 1_000)
+    clock = f"{seconds // 3_600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    part = f".{fraction:03d}" if fraction else ""
+    return f"{date_text(date_of(time_ms))}T{clock}{part}Z"
+
+
+def _require(value: object, kind: type, message: str) -> None:
+    if type(value) is not kind:
+        raise BadValue(message)
+
+
 def iso_date(text: str) -> int:
     """YYYYMMDD of ``YYYY-MM-DD``. Raises BadValue."""
+    _require(text, str, "a date is written YYYY-MM-DD")
     if len(text) != 10 or text[4] != "-" or text[7] != "-":
         raise BadValue("a date is written YYYY-MM-DD")
     year, month, day = text[:4], text[5:7], text[8:]
@@ -74,6 +101,8 @@ def gs1_date(text: str, year_now: int) -> int:
     The century is the one that puts the year between 49 back and 50 ahead of ``year_now`` (General
     Specifications 7.12); give the block's year. Day 00 is the month's last day. Raises BadValue.
     """
+    _require(text, str, "a GS1 date is six digits, YYMMDD")
+    _require(year_now, int, "the year now is a whole number")
     if len(text) != 6 or not is_digits(text):
         raise BadValue("a GS1 date is six digits, YYMMDD")
     short, month, day = int(text[:2]), int(text[2:4]), int(text[4:])
@@ -89,6 +118,7 @@ def iso_time(text: str) -> int:
 
     Raises BadValue, also for moments before 1970 and leap seconds.
     """
+    _require(text, str, "a time is written YYYY-MM-DDThh:mm:ssZ, or with +hh:mm for Z")
     found = _MOMENT.fullmatch(text)
     if found is None:
         raise BadValue("a time is written YYYY-MM-DDThh:mm:ssZ, or with +hh:mm for Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,10 +73,8 @@ def test_what_is_no_python_of_the_dialect_has_its_line_too(hansa: Hansa, text: s
 @pytest.mark.parametrize(
     ("path", "text", "error"),
     [
-        ("a.py", "x = 1\n", "CONTRACT_REFUSED"),
         ("A.py", BAD, "CONTRACT_REFUSED"),
         ("a.py", "#" * 60_001, "FILE_TOO_LARGE"),
-        ("../a.py", BAD, "CONTRACT_REFUSED"),
     ],
 )
 def test_files_that_are_no_contract(hansa: Hansa, path: str, text: str, error: str) -> None:
@@ -83,6 +82,39 @@ def test_files_that_are_no_contract(hansa: Hansa, path: str, text: str, error: s
     outcome = hansa("contract", "check", path)
     assert (outcome.code, outcome.error) == (4, error)
     assert hansa("contract", "check", "absent.py").error == "FILE_NOT_READABLE"
+
+
+@pytest.mark.parametrize("folder", ["../elsewhere", "My-Folder", "/"])
+def test_files_elsewhere_are_named_from_their_own_folder(
+    hansa: Hansa, tmp_path_factory: pytest.TempPathFactory, folder: str
+) -> None:
+    place = tmp_path_factory.mktemp("other") if folder == "/" else Path(folder)
+    made = hansa.json("contract", "new", "greeter", "--dir", place)["files"]
+    checked = hansa("contract", "check", made[0], "--json")
+    assert (checked.code, checked.json["name"]) == (0, "greeter")
+    assert hansa("contract", "check", made[0], "--root", ".").error == "CONTRACT_REFUSED"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"x = 1\n",
+        b"\xff\xfe\x00",
+        BAD.replace("import time\n", "").replace('"bad"', '"bad"\n    version = "1"').encode(),
+    ],
+)
+def test_what_has_no_contract_is_a_finding(hansa: Hansa, raw: bytes) -> None:
+    Path("a.py").write_bytes(raw)
+    outcome = hansa("contract", "check", "a.py", "--json")
+    assert (outcome.code, outcome.json["name"]) == (1, None)
+    assert [one["file"] for one in outcome.json["findings"]][:1] == ["a.py"]
+
+
+def test_a_pipe_is_not_waited_for(hansa: Hansa) -> None:
+    os.mkfifo("a.py")
+    outcome = hansa("contract", "check", "a.py")
+    assert (outcome.code, outcome.error) == (4, "FILE_NOT_READABLE")
 
 
 def test_what_the_chain_runs(hansa: Hansa, url: str) -> None:

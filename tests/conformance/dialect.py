@@ -41,6 +41,7 @@ from contracts.sdk import (
     Timestamp,
     UnLocode,
     call,
+    date_text,
     genesis,
     gs1_date,
     iso_date,
@@ -51,6 +52,7 @@ from contracts.sdk import (
     query,
     refuse,
     sha256,
+    time_text,
     timed,
 )
 from tests.conformance.words import (
@@ -490,6 +492,7 @@ class Dialect(Base):
             "codes": [gtin, gln, sscc, lei, bic, iban, currency, place, container, lot, item],
             "who": [organisation, key, document, colour, pattern, flag],
             "when": [day, time, iso_date("2028-02-29"), gs1_date("280200", 2026)],
+            "dates": [date_text(day), time_text(time)],
             "money": [price.text, more.minor, more.currency, price.digits, code, wrong],
             "quantity": [quantity.amount, quantity.unit],
             "opens": [opens(person, SALT, "Abebe"), opens(terms, SALT, price)],

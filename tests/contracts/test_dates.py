@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +15,12 @@ from contracts.sdk.dates import (
     TIME_MS_MAX,
     checked_date,
     date_of,
+    date_text,
     days_of,
     gs1_date,
     iso_date,
     iso_time,
+    time_text,
 )
 from contracts.sdk.errors import BadValue
 
@@ -101,3 +105,44 @@ def test_the_first_and_the_last_time() -> None:
 def test_times_that_do_not_exist(text: str) -> None:
     with pytest.raises(BadValue):
         iso_time(text)
+
+
+@given(st.dates(datetime.date(1, 1, 1)))
+def test_the_text_of_a_date_is_read_again(day: datetime.date) -> None:
+    number = iso_date(day.isoformat())
+    assert date_text(number) == day.isoformat()
+
+
+@given(st.integers(0, TIME_MS_MAX))
+def test_the_text_of_a_time_is_read_again(time_ms: int) -> None:
+    assert iso_time(time_text(time_ms)) == time_ms
+
+
+def test_the_text_of_a_time() -> None:
+    assert time_text(iso_time("2026-01-31T12:00:00Z")) == "2026-01-31T12:00:00Z"
+    assert time_text(1) == "1970-01-01T00:00:00.001Z"
+
+
+@pytest.mark.parametrize(
+    ("function", "value"),
+    [
+        (iso_date, 20260131),
+        (iso_time, 5),
+        (iso_time, None),
+        (iso_date, ["2026-01-31"]),
+        (lambda value: gs1_date(value, 2026), 270131),
+        (lambda value: gs1_date("270131", value), "2026"),
+        (date_text, "2026-01-31"),
+        (date_text, True),
+        (date_text, 20260230),
+        (date_text, 0),
+        (date_text, -1),
+        (date_text, 10**80),
+        (time_text, "2026"),
+        (time_text, -1),
+        (time_text, TIME_MS_MAX + 1),
+    ],
+)
+def test_what_is_no_date_is_refused_not_a_fault(function: Callable[[Any], Any], value: Any) -> None:
+    with pytest.raises(BadValue):
+        function(value)
