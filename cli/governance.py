@@ -25,7 +25,7 @@ GOVERNANCE: Final = "governance"
 DAY_MS: Final = 86_400_000
 OPEN: Final = "OPEN"
 ACCEPTED: Final = "ACCEPTED"
-FAILED: Final = "FAILED"
+NOT_IN_FORCE: Final = ("REJECTED", "EXPIRED", "WITHDRAWN", "FAILED")  # and never will be
 POLL_S: Final = 0.3
 
 
@@ -315,7 +315,7 @@ def vote(
         output.print_json(data_to_json(found))
     else:
         _print(found)
-    if wait and found["status"] == FAILED:
+    if answer == "yes" and found["status"] in NOT_IN_FORCE:
         click.get_current_context().exit(output.REFUSED)
 
 

@@ -72,6 +72,7 @@ def test_only_who_proposed_withdraws(hansa: Hansa, network: Network, url: str) -
     other = hansa("governance", "withdraw", number, "--key", network.organisation_key(second))
     assert (other.code, other.error) == (1, "NOT_OWN_PROPOSAL")
     assert hansa.json("governance", "withdraw", number, "--devnet")["status"] == "WITHDRAWN"
+    assert hansa("governance", "vote", number, "yes", "--devnet", "--wait").code == 1
 
 
 def test_nodes_and_validators_by_vote(hansa: Hansa, network: Network, url: str) -> None:
