@@ -25,6 +25,7 @@ from contracts.runtime.understand import understand
 from contracts.sdk.contract import Contract
 from contracts.sdk.methods import methods_of
 from contracts.sdk.records import Record, plan_of
+from contracts.sdk.state import Layout
 
 COMPILED_MAX: Final = 64  # packages whose code is kept
 
@@ -43,7 +44,9 @@ def check(package: Package) -> list[Finding]:
     The same packages are refused on every Python version; the findings' words are for people.
     """
     try:
-        methods_of(load(package, Meter()))
+        made = load(package, Meter())
+        methods_of(made)
+        Layout(made)
     except _Refused as refused:
         return refused.findings
     except TypeError as error:

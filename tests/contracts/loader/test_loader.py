@@ -14,7 +14,7 @@ from consensus.primitives.errors import InputError, LocalFault
 from contracts.runtime import loader, names
 from contracts.runtime.loader import check, load
 from contracts.runtime.package import RUNTIME, Manifest, Package, SourceFile
-from contracts.runtime.registry import builtin_packages
+from contracts.runtime.registry import Registry, builtin_packages
 from contracts.runtime.steps import PRICES, Meter, OutOfSteps, prices_markdown
 from tests.contracts.loader.support import PATH, contract, package
 
@@ -63,6 +63,38 @@ def _depth() -> int:
     while frame.f_back is not None:
         frame, count = frame.f_back, count + 1
     return count
+
+
+@pytest.mark.parametrize(
+    ("index", "reason"),
+    [
+        ('Index("nothing", on=("count",))', "there is no such map"),
+        ('Index("rows", on=("nothing",))', "nothing"),
+    ],
+)
+def test_what_a_chain_refuses_of_state_is_found_before(index: str, reason: str) -> None:
+    text = f"""from contracts.sdk import Contract, Index, Map, Record, call
+
+
+class Row(Record):
+    count: int
+
+
+class Rows(Contract):
+    name = "own"
+    rows = Map(Row, key=("number",))
+    by = {index}
+
+    @call
+    def run(self) -> None:
+        self.emit("Ran")
+"""
+    (found,) = check(package(text))
+    assert found.rule == "declaration" and reason in found.reason
+    with pytest.raises(InputError, match="CONTRACT_REFUSED"):
+        Registry.of([package(text)])
+    whole = text.replace(index, 'Index("rows", on=("count",))')
+    assert check(package(whole)) == []
 
 
 def test_source_is_compiled_once_and_run_for_each_meter(monkeypatch: pytest.MonkeyPatch) -> None:
