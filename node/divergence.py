@@ -35,6 +35,7 @@ from node.chain import Chain, Outcome
 from node.exchange import Exchange, Kept
 from node.mempool import Mempool, Pooled
 from node.metrics import Metrics
+from node.observed import Observed
 from node.ports import Blocking, Reports
 from node.reading import Reading, standing_before
 from node.report import Case, Findings, report_of, sentence_of
@@ -72,6 +73,7 @@ class Divergence:
         blocking: Blocking,
         reports: Reports,
         metrics: Metrics,
+        observed: Observed,
     ) -> None:
         self.exchange = exchange
         self._chain = chain
@@ -82,6 +84,7 @@ class Divergence:
         self._blocking = blocking
         self._reports = reports
         self._metrics = metrics
+        self._observed = observed
         self._explained: dict[bytes, _Explained] = {}
         self._splits = 0
         self._told: dict[bytes, set[bytes]] = {}
@@ -130,6 +133,7 @@ class Divergence:
         for (content_hash, block_hash), senders in prepares.items():
             if content_hash == outcome.content.digest and block_hash != outcome.block.hash:
                 for key in senders:
+                    self._observed.dissent.append((key, outcome.header.height))
                     self._metrics.divergences.labels("dissent").inc()
                     _log.error(
                         "a validator had another outcome than the quorum",
@@ -330,7 +334,9 @@ class Divergence:
             held_out=report["held_out"],
             report=name,
         )
-        return f"{sentence} (report {name})" if name else sentence
+        told = f"{sentence} (report {name})" if name else sentence
+        self._observed.reports.append((kind, content.height, told))
+        return told
 
     def _name(self, key: bytes) -> str:
         validators = self._chain.validators

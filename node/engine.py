@@ -55,6 +55,7 @@ from node.divergence import Divergence
 from node.exchange import Exchange
 from node.mempool import Mempool
 from node.metrics import Metrics
+from node.observed import Committed, Observed
 from node.ports import Blocking, Clock, Reports
 from node.proposer import Proposer
 from node.roster import Roster
@@ -127,6 +128,7 @@ class Engine:
         self._clock = clock
         self._bus = bus
         self._metrics = metrics
+        self.observed = Observed(clock.mono_ms())
         self.divergence = Divergence(
             Exchange(chain, network, roster, clock, metrics, lambda: self._signer),
             chain,
@@ -137,6 +139,7 @@ class Engine:
             blocking,
             reports,
             metrics,
+            self.observed,
         )
         self._send, self._inbox = trio.open_memory_channel[_Item](INBOX_MAX)
         self._poked = False
@@ -191,6 +194,7 @@ class Engine:
         if height > self._chain.height + 1:
             return False  # a block with it would be refused now, by everybody
         self._evidence[kind] = evidence
+        self.observed.contradicted.add(evidence.sender)
         return True
 
     def votes_ahead(self, consensus_key: bytes) -> bool:
@@ -198,6 +202,21 @@ class Engine:
         return self._state is not None and any(
             sender == consensus_key for sender, _ in self._state.ahead
         )
+
+    @property
+    def state(self) -> State | None:
+        """The core's state, to look at; None before the first height."""
+        return self._state
+
+    @property
+    def signer(self) -> Signer | None:
+        """Whoever may sign the next block's votes, above its log's floor."""
+        return self._signer
+
+    @property
+    def lacks_decided_block(self) -> bool:
+        """Whether a block is decided that this node could not commit yet."""
+        return self._awaiting is not None
 
     def describe(self) -> dict[str, object]:
         """Where agreement stands, for operators."""
@@ -285,6 +304,7 @@ class Engine:
             self._look_for_own_votes(item.vote)
             while self._local:
                 await self._apply(self._local.popleft())
+            self._observe(item.vote)
             await self._judged(item.peer, self._apply(Received(item.vote)))
         elif isinstance(item, _Fetched):
             try:
@@ -296,11 +316,22 @@ class Engine:
         elif isinstance(item, Connected):
             await self._apply(item)
 
+    def _observe(self, vote: Vote) -> None:
+        """Who speaks, and by which clock: a content that is new here was built just now."""
+        self.observed.vote(vote, self._clock.mono_ms())
+        state = self._state
+        if state is None or not isinstance(vote, Proposal) or vote.height != state.context.height:
+            return
+        content = vote.content
+        if content.proposer == vote.sender and content.digest not in state.contents:
+            self.observed.clock(vote.sender, content.time_ms - self._clock.wall_ms())
+
     async def _judged(self, peer: bytes, work: Awaitable[None]) -> None:
         """A peer's fault costs it its link, never this node."""
         try:
             await work
         except PeerFault as error:
+            self.observed.faults[peer] = error.code, error.message, self._clock.mono_ms()
             self._metrics.peer_faults.labels(error.code).inc()
             _log.warning(
                 "peer at fault", peer=self._roster.name(peer), code=error.code, reason=error.message
@@ -338,6 +369,9 @@ class Engine:
         elif isinstance(output, out.Caught):
             self._caught(output.evidence)
         else:
+            if self._state is not None:
+                proposer = self._state.proposer(output.round - 1)
+                self.observed.lost_rounds.append((output.height, proposer))
             self._metrics.rounds_changed.inc()
             self._metrics.round.set(output.round)
             _log.info("round entered", height=output.height, round=output.round)
@@ -351,7 +385,9 @@ class Engine:
             bodies = self._outcomes[order.content.digest].block.bodies
         started = self._clock.mono_ms()
         signed = await self._signer.sign(order.vote, order.content, bodies, order.prepared)
-        self._metrics.vote_log_seconds.observe((self._clock.mono_ms() - started) / 1000)
+        took_ms = self._clock.mono_ms() - started
+        self.observed.log_ms.append(took_ms)
+        self._metrics.vote_log_seconds.observe(took_ms / 1000)
         sent = self._with_young_bodies(signed) if isinstance(signed, Proposal) else signed
         self._broadcast((sent,), None)
         self._local.append(Signed(signed))
@@ -430,6 +466,7 @@ class Engine:
             kind, height, round_, block_hash
         ):
             what = f"{kind.__name__} at height {height}, round {round_}"
+            self.observed.memory_lost = f"a peer showed an own {what}, which the vote log lacks"
             _log.error("a peer shows an own vote that the vote log lacks; voting stops", vote=what)
             self._stop_voting(self._signer)
 
@@ -455,6 +492,7 @@ class Engine:
                 self._metrics.execute_seconds.observe((self._clock.mono_ms() - started) / 1000)
             except ContentRefused as error:
                 problem = str(error)
+                self.observed.refused_contents.append((content.height, problem))
                 _log.warning("content refused", height=content.height, reason=problem)
             if outcome is not None:
                 self._outcomes[content.digest] = outcome
@@ -578,6 +616,9 @@ class Engine:
         """Go by the nodes, validators and limits that the state names now."""
         chain = self._chain
         self._roster.update(chain.members, chain.validators)
+        self.observed.keep(
+            set(chain.validators.index_of), {one.network_key for one in chain.members}
+        )
         self._network.admit(self._roster.peers())
         limits = chain.params
         for entry in self._mempool.remove_unfit(limits.tx_bytes_max, limits.tx_steps_max):
@@ -594,6 +635,7 @@ class Engine:
             codes[receipt.code] = codes.get(receipt.code, 0) + 1
         for code, count in codes.items():
             metrics.txs.labels(code).inc(count)
+        self._observe_block(outcome, certificate, store_ms, now)
         metrics.store_seconds.observe(store_ms / 1000)
         metrics.block_seconds.observe((now - self._committed_ms) / 1000)
         self._committed_ms = now
@@ -605,6 +647,16 @@ class Engine:
             txs=len(outcome.transactions),
             state_root=outcome.header.state_root,
         )
+
+    def _observe_block(
+        self, outcome: Outcome, certificate: Certificate, store_ms: int, now: int
+    ) -> None:
+        height, txs = outcome.header.height, len(outcome.transactions)
+        failed = sum(receipt.code != "OK" for receipt in outcome.receipts[:txs])
+        observed = self.observed
+        observed.store_ms.append(store_ms)
+        observed.blocks.append(Committed(height, certificate.round, now, txs, failed))
+        observed.block_clock.append(outcome.header.time_ms - self._clock.wall_ms())
 
     # --- answers and evidence ----------------------------------------------------------------
 

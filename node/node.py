@@ -105,8 +105,19 @@ class Node:
         )
         self.sync = Sync(self.chain, self.engine, self.network, self.roster, ports.clock)
         self.gossip = Gossip(self.network, self, ports.clock.mono_ms)
+        self.recoveries: dict[bytes, Recovery] = {}
+        """By consensus key: those under way."""
         self.metrics.height.set(self.chain.height)
         self.engine.follow_system()
+
+    @property
+    def clock(self) -> Clock:
+        return self._ports.clock
+
+    @property
+    def consensus_keys(self) -> tuple[bytes, ...]:
+        """Public keys that this node holds to vote with, whether they have a vote or not."""
+        return tuple(public_key(voter.seed) for voter in self._voters)
 
     # --- running -----------------------------------------------------------------------------
 
@@ -131,6 +142,7 @@ class Node:
         except LocalFault as error:
             if error.code not in ("VOTE_LOG_MISSING", "VOTE_LOG_CORRUPT"):
                 raise
+            self.engine.observed.memory_lost = str(error)
             _log.error(
                 "no usable vote log; not voting until it is known what was signed",
                 code=error.code,
@@ -166,7 +178,9 @@ class Node:
                 vote_from = None  # said of this loss, not of a later one
             else:
                 recovery = Recovery(self.chain, self.network, self.roster, self._ports.clock, key)
+                self.recoveries[key] = recovery
                 floor = await recovery.highest_seen() + 1
+                del self.recoveries[key]
                 votes = VoteLog.create(voter.votes, key, floor, self.chain.chain_id)
             signer = Signer(voter.seed, self.chain.chain_id, votes, self._ports.blocking)
             self.engine.become_validator(signer)
@@ -191,6 +205,8 @@ class Node:
                 self.metrics.admitted.labels("api").inc()
             elif not answer.accepted:
                 self.metrics.refused.labels(answer.code).inc()
+                refusal = self._ports.clock.mono_ms(), answer.code
+                self.engine.observed.refused_txs.append(refusal)
         return answers
 
     # --- gossip's Pool -----------------------------------------------------------------------
@@ -217,6 +233,7 @@ class Node:
     async def on_connect(self, peer: bytes) -> None:
         _log.info("peer connected", peer=self.roster.name(peer))
         self.metrics.peers.set(len(self.network.connected()))
+        self.engine.observed.link(peer, True, self._ports.clock.mono_ms())
         self.gossip.connected(peer)
         self.sync.connected(peer)
         self.network.send(peer, Channel.CHAIN, self.engine.status_frame())
@@ -226,6 +243,7 @@ class Node:
     async def on_disconnect(self, peer: bytes, reason: str) -> None:
         _log.info("peer disconnected", peer=self.roster.name(peer), reason=reason)
         self.metrics.peers.set(len(self.network.connected()))
+        self.engine.observed.link(peer, False, self._ports.clock.mono_ms())
         self.gossip.disconnected(peer)
         self.sync.disconnected(peer)
 
@@ -238,6 +256,8 @@ class Node:
             else:
                 await self._chain_message(peer, payload)
         except (PeerFault, CodecError) as error:
+            now_ms = self._ports.clock.mono_ms()
+            self.engine.observed.faults[peer] = error.code, error.message, now_ms
             self.metrics.peer_faults.labels(error.code).inc()
             _log.warning(
                 "peer at fault", peer=self.roster.name(peer), code=error.code, reason=error.message

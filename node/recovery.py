@@ -47,6 +47,8 @@ class Recovery:
         self._roster = roster
         self._clock = clock
         self._key = key
+        self.answers: dict[bytes, int] = {}
+        """Network key -> the height that its node told."""
 
     def answers_needed(self) -> int:
         limits = self._chain.validators.thresholds(self._chain.params.fault_model)
@@ -55,7 +57,7 @@ class Recovery:
     async def highest_seen(self) -> int:
         """M, once enough others have answered; asks until then. Who and how many is judged by the
         validators of now: while it catches up, they may change."""
-        answers: dict[bytes, int] = {}
+        answers = self.answers
         while True:
             for peer in self._roster.connected_validators(self._network):
                 if self._roster.validators[peer] == self._key or peer in answers:

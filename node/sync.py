@@ -6,7 +6,7 @@ waits a moment first: it is mostly about to decide that block itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import trio
@@ -53,6 +53,16 @@ class Sync:
     def highest(self) -> int:
         """The highest tip that a connected peer has told and is believed."""
         return max(self._believed().values(), default=0)
+
+    @property
+    def told(self) -> Mapping[bytes, int]:
+        """Each connected peer's tip as it told it, believed or not; 0 before it told one."""
+        return self._heights
+
+    @property
+    def doubted(self) -> list[bytes]:
+        """Peers that lately told of blocks which they did not show."""
+        return sorted(self._heights.keys() - self._believed().keys())
 
     def _believed(self) -> dict[bytes, int]:
         now = self._clock.mono_ms()
