@@ -5,6 +5,7 @@ Signatures are counted by distinct signer: the bitmap names each validator at mo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -83,6 +84,25 @@ class Certificate(Wire):
     ) -> Certificate:
         """From seals by consensus key."""
         return cls(height, round_, block_hash, *_in_order(seals, validators))
+
+    def joined(
+        self, seals: Mapping[bytes, bytes], chain_id: bytes, validators: ValidatorSet
+    ) -> Certificate:
+        """Itself with those of further seals (by consensus key) that are valid for it."""
+        positions = signers(self.signers, len(validators)) or []
+        known = {
+            validators.members[position].key: seal
+            for position, seal in zip(positions, self.seals, strict=True)
+        }
+        message = commit_bytes(chain_id, self.height, self.round, self.block_hash)
+        late = {
+            key: seal
+            for key, seal in seals.items()
+            if key in validators and key not in known and verify(key, TAG_COMMIT, message, seal)
+        }
+        if not late:
+            return self
+        return Certificate.build(self.height, self.round, self.block_hash, known | late, validators)
 
     def check(self, chain_id: bytes, validators: ValidatorSet, quorum: int) -> None:
         """Raise PeerFault CERTIFICATE_INVALID unless a quorum of ``validators`` signed it."""

@@ -1,8 +1,8 @@
-"""Rules about a chain's blocks that every node computes alike: roots, system values, turns.
+"""Rules about a chain's blocks that every node computes alike: roots and system values.
 
 System values stand in the state under the name ``consensus``: the validators of the newest block,
-when a former validator voted last, the record of missed turns, evidence. The validators and the
-parameters of the next block are the governance contract's.
+when a former validator voted last, the record behind the turns (``turns.py``), evidence. The
+validators and the parameters of the next block are the governance contract's.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Annotated, Final
 from consensus.block import HEADER_VERSION, Block, Content, Header, certificate_hash
 from consensus.params import Params
 from consensus.primitives import merkle
-from consensus.primitives.codec import KEY, Items, Nested, UInt, Wire, encode
+from consensus.primitives.codec import UInt, Wire, encode
 from consensus.primitives.keys import encode_key
 from consensus.receipt import Receipt
-from consensus.validators import VALIDATORS_MAX, ValidatorSet
+from consensus.turns import Turns
+from consensus.validators import ValidatorSet
 
 SYSTEM: Final = "consensus"
 VALIDATORS_KEY: Final = encode_key(SYSTEM, "validators", ())
@@ -24,58 +25,6 @@ TURNS_KEY: Final = encode_key(SYSTEM, "turns", ())
 LONGEST_WINDOW_KEY: Final = encode_key(SYSTEM, "longest_window", ())
 EVIDENCE_MAP: Final = "evidence"
 LEFT_MAP: Final = "left"
-
-SKIP_TURNS: Final = 8
-"""A missed turn costs a validator so many rounds of turns, doubled for each further miss."""
-SKIP_DOUBLINGS_MAX: Final = 7
-
-
-@dataclass(frozen=True)
-class Missed(Wire):
-    """A validator that missed its newest turns: it proposes no first round below a height."""
-
-    key: Annotated[bytes, KEY]
-    misses: Annotated[int, UInt(2**31)]
-    skipped_until: Annotated[int, UInt()]
-
-
-@dataclass(frozen=True)
-class Turns(Wire):
-    """The chain's own record of missed turns, ordered by key."""
-
-    missed: Annotated[tuple[Missed, ...], Items(Nested(Missed), VALIDATORS_MAX)] = ()
-
-
-def proposer_order(validators: ValidatorSet, turns: Turns, height: int) -> tuple[int, ...]:
-    """Set positions by round: round r of ``height`` is proposed by order[r % n].
-
-    Round 0 rotates with the height over those who lately kept their turns; so a dead validator
-    costs a time-out now and then, not at every n-th block. The skipped come last.
-    """
-    skipped_until = {one.key: one.skipped_until for one in turns.missed}
-    ready: list[int] = []
-    skipped: list[int] = []
-    for position, member in enumerate(validators.members):
-        waits = skipped_until.get(member.key, 0) > height
-        (skipped if waits else ready).append(position)
-    if not ready:
-        ready, skipped = skipped, []
-    first = height % len(ready)
-    return (*ready[first:], *ready[:first], *skipped)
-
-
-def turns_after(validators: ValidatorSet, turns: Turns, content: Content) -> Turns:
-    """The record after a block: its scheduled first proposer kept its turn or missed it, and
-    whoever proposed it is alive."""
-    scheduled = validators.members[proposer_order(validators, turns, content.height)[0]].key
-    missed = {one.key: one for one in turns.missed if one.key in validators}
-    missed.pop(content.proposer, None)
-    if scheduled != content.proposer:
-        misses = missed[scheduled].misses + 1 if scheduled in missed else 1
-        doublings = min(misses - 1, SKIP_DOUBLINGS_MAX)
-        until = content.height + (SKIP_TURNS * len(validators) << doublings)
-        missed[scheduled] = Missed(scheduled, misses, until)
-    return Turns(tuple(missed[key] for key in sorted(missed)))
 
 
 def evidence_key(digest: bytes) -> bytes:

@@ -29,8 +29,8 @@ from consensus.primitives.errors import (
 )
 from consensus.primitives.merkle import Frontier
 from consensus.receipt import Receipt
-from consensus.rules import Turns, proposer_order, turns_after
 from consensus.transaction import Transaction
+from consensus.turns import Lapse, Turns, out_of_turn, proposer_order, turns_after
 from consensus.validators import ValidatorSet
 from contracts.runtime.executor import BlockContext, BlockExecutor
 from contracts.runtime.package import Package
@@ -253,6 +253,15 @@ class Chain:
         """The admitted nodes."""
         return self.system.members
 
+    @property
+    def _quorum(self) -> int:
+        return self.validators.thresholds(self.params.fault_model).quorum
+
+    @property
+    def out_of_turn(self) -> tuple[Lapse, ...]:
+        """Validators that propose no first round of the next block, the worst first."""
+        return out_of_turn(self.validators, self._turns, self.height + 1, self._quorum)
+
     def committed(self, tx_id: bytes) -> bool:
         """Whether a transaction that may still be valid is in the chain."""
         return tx_id in self._recent
@@ -267,7 +276,7 @@ class Chain:
             self.validators,
             self.parent_validators,
             self.params,
-            proposer_order(self.validators, self._turns, self.height + 1),
+            proposer_order(self.validators, self._turns, self.height + 1, self._quorum),
             me if me in self.validators else None,
             own,
         )
@@ -378,7 +387,9 @@ class Chain:
         executor.finish()
         receipts += executor.due_receipts
         system = System.read(executor.state) if executor.system_changed else self.system
-        turns = turns_after(self.validators, self._turns, content)
+        turns = turns_after(
+            self.validators, self.parent_validators, self._turns, content, self._quorum
+        )
         changes = dict(executor.changes)
         changes |= self._system_changes(content, system, turns)
         delta = await self._prepare(changes)
@@ -453,8 +464,7 @@ class Chain:
             raise PeerFault("BLOCK_INVALID", "the certificate is not the block's")
         if certificate.height != block.height or block.height != self.height + 1:
             raise PeerFault("BLOCK_INVALID", "not the block after this node's tip")
-        quorum = self.validators.thresholds(self.params.fault_model).quorum
-        certificate.check(self.chain_id, self.validators, quorum)
+        certificate.check(self.chain_id, self.validators, self._quorum)
         if not rules.is_whole(block):
             raise PeerFault("BLOCK_INVALID", "its parts are not those that its header names")
         if block.header.parent != self.hash:

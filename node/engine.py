@@ -351,7 +351,9 @@ class Engine:
             self._broadcast(output.votes, output.peer)
         elif isinstance(output, out.Build):
             assert self._proposer is not None
-            content = self._proposer.build(output.txs_max, self._open_evidence(), output.round)
+            content = self._proposer.build(
+                output.txs_max, self._open_evidence(), output.round, output.seals
+            )
             self._local.append(Built(output.round, content))
         elif isinstance(output, out.Execute):
             assert self._nursery is not None

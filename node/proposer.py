@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from consensus.block import EVIDENCE_MAX, Content
+from consensus.certificates import Certificate
 from consensus.evidence import Evidence
+from consensus.messages import Commit
 from node.chain import Chain
 from node.mempool import Mempool
 from node.ports import Clock
@@ -20,8 +23,15 @@ class Proposer:
         self._clock = clock
         self._key = key
 
-    def build(self, txs_max: int, evidence: list[Evidence], round_: int = 0) -> Content:
-        """A content for the height after the tip; empty when nothing waits or ``txs_max`` is 0."""
+    def build(
+        self,
+        txs_max: int,
+        evidence: list[Evidence],
+        round_: int = 0,
+        seals: Sequence[Commit] = (),
+    ) -> Content:
+        """A content for the height after the tip; empty when nothing waits or ``txs_max`` is 0.
+        ``seals``: COMMITs of the tip that its certificate may lack."""
         chain, params = self._chain, self._chain.params
         time_ms = max(self._clock.wall_ms(), chain.header.time_ms + 1)
         reap = partial(
@@ -41,5 +51,13 @@ class Proposer:
             self._key,
             tuple(entry.wire_id for entry in taken),
             tuple(evidence[:EVIDENCE_MAX]),
-            chain.certificate,
+            self._certificate(seals),
         )
+
+    def _certificate(self, seals: Sequence[Commit]) -> Certificate | None:
+        """The tip's, with every seal heard by now: who stands in none is out of turn."""
+        found = self._chain.certificate
+        if found is None:
+            return None
+        further = {one.sender: one.signature for one in seals if one.round == found.round}
+        return found.joined(further, self._chain.chain_id, self._chain.parent_validators)

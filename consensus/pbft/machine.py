@@ -468,7 +468,8 @@ def _ask_proposal(state: State, now: Now, out: list[Output]) -> None:
             _propose(state, state.contents[prepared.content_hash], chosen, source, out)
             return
     state.build_asked = round_
-    out.append(Build(round_, checks.txs_max(context.params.block_txs_max, round_)))
+    txs_max = checks.txs_max(context.params.block_txs_max, round_)
+    out.append(Build(round_, txs_max, state.previous.seals(context.parent)))
 
 
 def _free(state: State, chosen: list[RoundChange]) -> bool:

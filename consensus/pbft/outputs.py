@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from consensus.block import Content
 from consensus.certificates import Certificate, PreparedCertificate
 from consensus.evidence import Evidence
-from consensus.messages import Vote
+from consensus.messages import Commit, Vote
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,14 @@ class Broadcast:
 
 @dataclass(frozen=True)
 class Build:
-    """Make a content for this round of at most ``txs_max`` transactions; answer with Built."""
+    """Make a content for this round of at most ``txs_max`` transactions; answer with Built.
+
+    ``seals``: COMMITs heard of the parent, also after it was decided; not all are verified. Those
+    that are valid go into the content's last certificate, which shows who is there and in time."""
 
     round: int
     txs_max: int
+    seals: tuple[Commit, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,13 @@ class VoteBook:
                     tally.setdefault((round_, vote.block_hash), {})[sender] = vote.signature
         return tally
 
+    def seals(self, block_hash: bytes) -> tuple[Commit, ...]:
+        """The COMMITs for a block, in any round."""
+        votes = (vote for rounds in self._votes[Commit].values() for vote in rounds.values())
+        return tuple(
+            vote for vote in votes if isinstance(vote, Commit) and vote.block_hash == block_hash
+        )
+
     def round_changes(self, round_: int) -> list[RoundChange]:
         """Those for exactly this round."""
         found = (rounds.get(round_) for rounds in self._votes[RoundChange].values())

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Final
 
-LAYOUT_VERSION: Final = b"\x02"
+LAYOUT_VERSION: Final = b"\x03"
 
 BLOCK: Final = b"b"
 CERTIFICATE: Final = b"c"

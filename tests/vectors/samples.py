@@ -13,8 +13,9 @@ from consensus.params import Params
 from consensus.primitives.codec import Wire
 from consensus.primitives.crypto import public_key, sha256, sign
 from consensus.receipt import Event, Receipt
-from consensus.rules import LongestWindow, Missed, Turns
+from consensus.rules import LongestWindow
 from consensus.transaction import Call, TransactionBody
+from consensus.turns import Lapse, Turns
 from consensus.validators import Validator, ValidatorSet
 from contracts.runtime.package import Package, SourceFile
 from genesis.document import (
@@ -128,7 +129,7 @@ def samples() -> dict[str, Wire]:
             content.digest, header, (receipt.digest,), (detail.entry[1],), KEYS[1], unsigned
         ).signed(SEEDS[1], CHAIN_ID),
         "Detail": detail,
-        "Turns": Turns((Missed(KEYS[2], 2, 70),)),
+        "Turns": Turns((Lapse(KEYS[2], 7, True, 2, 70),)),
         "LongestWindow": LongestWindow(600_000, TIME_MS),
         "Package": package,
         "Manifest": package.manifest,

@@ -31,7 +31,7 @@ from consensus.pbft.inputs import NewHeight, Now, OwnVotes
 from consensus.pbft.state import State
 from consensus.primitives.crypto import public_key, sha256, sign
 from consensus.primitives.errors import PeerFault
-from consensus.rules import Turns, proposer_order, turns_after
+from consensus.turns import Turns, proposer_order, turns_after
 from consensus.validators import Validator, ValidatorSet
 
 CHAIN = sha256(b"the test chain")
@@ -236,7 +236,7 @@ class Node:
             for vote in output.votes:
                 world.send(self.index, world.index_of(output.peer), vote)
         elif isinstance(output, outputs.Build):
-            self.later(1, inputs.Built(output.round, self.build(output.txs_max)))
+            self.later(1, inputs.Built(output.round, self.build(output)))
         elif isinstance(output, outputs.Execute):
             content = output.content
             result = world.execute(self, content)
@@ -254,17 +254,21 @@ class Node:
         elif isinstance(output, outputs.SplitVote):
             self.splits.append(output)
 
-    def build(self, txs_max: int) -> Content:
+    def build(self, order: outputs.Build) -> Content:
         chain = self.disk.chain
+        certificate = chain[-1].certificate if chain else None
+        if certificate is not None:
+            seals = {v.sender: v.signature for v in order.seals if v.round == certificate.round}
+            certificate = certificate.joined(seals, CHAIN, self.world.validators)
         parent_ms = chain[-1].content.time_ms if chain else EPOCH_MS - 10_000
         return Content(
             self.height + 1,
             chain[-1].hash if chain else GENESIS,
             max(self.now().wall_ms, parent_ms + 1),
             self.key,
-            tuple(list(self.mempool)[:txs_max]),
+            tuple(list(self.mempool)[: order.txs_max]),
             (),
-            chain[-1].certificate if chain else None,
+            certificate,
         )
 
     def decided(self, certificate: Certificate, content: Content | None) -> None:
@@ -406,11 +410,12 @@ class World:
     # --- the judge
 
     def order(self, chain: list[Block]) -> tuple[int, ...]:
-        turns = Turns()
+        turns, validators = Turns(), self.validators
+        quorum = validators.thresholds(self.params.fault_model).quorum
         if self.skipping:
             for block in chain:
-                turns = turns_after(self.validators, turns, block.content)
-        return proposer_order(self.validators, turns, len(chain) + 1)
+                turns = turns_after(validators, validators, turns, block.content, quorum)
+        return proposer_order(validators, turns, len(chain) + 1, quorum)
 
     def check_block(self, block: Block) -> None:
         height = block.content.height
