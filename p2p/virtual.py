@@ -30,6 +30,9 @@ log = structlog.get_logger("p2p")
 
 _REQUEST_LANE = 0
 
+Tap = Callable[[bytes, bytes, Channel, bytes], None]
+"""(source, target, channel, payload)"""
+
 
 @dataclass(frozen=True)
 class VirtualConditions:
@@ -60,6 +63,8 @@ class VirtualNetwork:
         self._news = trio.Event()
         self._nursery: trio.Nursery | None = None
         self.serving: dict[tuple[bytes, bytes], trio.Event] = {}
+        self.taps: list[Tap] = []
+        """Called with each channel message that a node hands in for a connected peer."""
 
     # ---- the world's side ---------------------------------------------------------------
 
@@ -230,6 +235,8 @@ class VirtualNode:
         if link is None or not link.lanes[self.key, channel].has_room(len(payload)):
             return False
         self.sent_bytes[peer] = self.sent_bytes.get(peer, 0) + len(payload)
+        for tap in self.hub.taps:
+            tap(self.key, peer, channel, payload)
         if self.hub.rng.random() >= self.hub.conditions.loss:
             link.carry(self.key, channel, payload)
         return True
