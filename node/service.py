@@ -11,6 +11,7 @@ import trio
 from consensus.block import SealedBlock
 from consensus.primitives.codec import data_to_json
 from consensus.transaction import Transaction
+from consensus.turns import Lapse
 from consensus.validators import signers
 from contracts.runtime.executor import run_query
 from node.api.service import (
@@ -254,7 +255,23 @@ class LocalService:
             "agreement": node.engine.describe(),
             "validators": len(chain.validators),
             "mempool": {"txs": len(node.mempool), "bytes": node.mempool.bytes},
+            "out_of_turn": [self._out_of_turn(one) for one in chain.out_of_turn],
             "peers": node.network.peer_reports(),
+        }
+
+    def _out_of_turn(self, lapse: Lapse) -> dict[str, Any]:
+        """A validator that is not asked for the first proposal of a height, and why."""
+        waits = lapse.skipped_until > self._chain.height + 1
+        reasons = []
+        if lapse.absent:
+            reasons.append("its votes come late or not at all")
+        if waits:
+            reasons.append("it let its turn go by")
+        return {
+            "validator": self._chain.validators.name(lapse.key),
+            "reason": "; ".join(reasons),
+            "missed_turns": lapse.misses,
+            "until_height": lapse.skipped_until if waits else None,
         }
 
     def contracts(self) -> dict[str, Any]:
