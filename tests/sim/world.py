@@ -12,11 +12,13 @@ import hashlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 import trio.testing
 
+from consensus.block import Block
+from consensus.certificates import Certificate
 from consensus.params import Params
 from consensus.primitives.crypto import public_key, sha256
 from consensus.transaction import Call, Transaction, TransactionBody
@@ -30,6 +32,7 @@ from genesis.document import (
     GenesisPeer,
     GenesisValidator,
 )
+from node.admission import Admitted
 from node.chain import Load
 from node.clock import InlineBlocking
 from node.mempool import Mempool
@@ -164,8 +167,26 @@ class Machine:
         return self.node
 
 
+class Watcher(Protocol):
+    """Told of everything that a world's machines do, at the moment that they do it."""
+
+    def started(self, name: str) -> None: ...
+
+    def stopped(self, name: str, failure: BaseException | None) -> None:
+        """The process has ended: killed (None) or for a reason of its own."""
+
+    def committed(self, name: str, block: Block, certificate: Certificate) -> None:
+        """Every block, in order, also those fetched from others; before anybody hears of it."""
+
+    def accepted(self, name: str, tx: Transaction) -> None:
+        """A machine has taken a transaction from a client."""
+
+
 class World:
-    """Machines, their network, and the trace of what they committed."""
+    """Machines, their network, and the trace of what they committed.
+
+    ``liars`` are the machines that are not held to honesty.
+    """
 
     def __init__(
         self,
@@ -182,6 +203,8 @@ class World:
         self.machines = {f"v{index}": Machine(f"v{index}", True) for index in range(validators)}
         self.machines |= {f"f{index}": Machine(f"f{index}", False) for index in range(full)}
         self.load: Load = shared
+        self.watchers: list[Watcher] = []
+        self.liars: set[str] = set()
         self.nursery: trio.Nursery | None = None
         self.trace = hashlib.sha256()
         self._salt = 0
@@ -217,8 +240,36 @@ class World:
         machine.stopped = trio.Event()
         machine.scope = trio.CancelScope()
         machine.failure = None
+        self._watch(name, machine.node)
+        for watcher in self.watchers:
+            watcher.started(name)
         self.nursery.start_soon(self._run, machine)
         return machine.node
+
+    def _watch(self, name: str, node: Node) -> None:
+        """Hear of each block and each client's transaction as the node does, not a task later."""
+        tell, submit = node.bus.committed, node.submit
+
+        def committed(height: int) -> None:
+            block, certificate = node.chain.blocks.block(height), node.chain.certificate
+            assert block is not None
+            assert certificate is not None
+            now = round(trio.current_time() * 1000)
+            self.trace.update(f"{now} {name} {height} {block.hash.hex()}\n".encode())
+            for watcher in self.watchers:
+                watcher.committed(name, block, certificate)
+            tell(height)
+
+        async def submitted(raws: list[bytes]) -> list[Admitted]:
+            answers = await submit(raws)
+            for answer in answers:
+                if answer.accepted and answer.entry is not None:
+                    for watcher in self.watchers:
+                        watcher.accepted(name, answer.entry.tx)
+            return answers
+
+        node.bus.committed = committed  # type: ignore[method-assign]
+        node.submit = submitted  # type: ignore[method-assign]
 
     def add_machine(self, name: str) -> Machine:
         """One more, with a validator's keys, that nobody has admitted."""
@@ -243,25 +294,15 @@ class World:
         try:
             assert machine.scope is not None
             with machine.scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(node.run)
-                    nursery.start_soon(self._record, machine.name, node)
+                await node.run()
         except BaseExceptionGroup as error:
             machine.failure = error
         finally:
             self.network.remove(machine.network_key)
             machine.node = None
             machine.stopped.set()
-
-    async def _record(self, name: str, node: Node) -> None:
-        height = node.chain.height
-        while True:
-            await node.bus.beyond(height)
-            height += 1
-            block = node.chain.blocks.block(height)
-            assert block is not None
-            now = round(trio.current_time() * 1000)
-            self.trace.update(f"{now} {name} {height} {block.hash.hex()}\n".encode())
+            for watcher in self.watchers:
+                watcher.stopped(machine.name, machine.failure)
 
     async def crash(self, name: str) -> None:
         """End a process as kill -9 does; what was not synced is lost."""
