@@ -4,43 +4,45 @@ Same Protocols and same handler rules as the real one, but time is trio's (a ``M
 simulations), chance is one seeded generator, and everything happens in an order that follows
 from the seed and the nodes' own behaviour.
 
-What can go wrong here: delay, messages lost on the way, directions blocked, nodes gone. As
-with real connections a pair that can't hear one another for ``silence_ms`` is disconnected,
-and connected again once both directions are free.
+What can go wrong here: delay, messages lost, doubled or overtaken on the way, slow machines and
+slow or lossy single directions, directions blocked for good or now and then, all connections
+broken at once, nodes gone. As with real connections a pair that can't hear one another for
+``silence_ms`` is disconnected, and connected again once both directions are free.
+
+A node stands at a *place*, which is its key unless the world says otherwise. Two nodes may have
+one key (twins): their places differ, and whoever speaks with that key has a connection to one of
+them at a time.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import structlog
 import trio
 
-from consensus.primitives.errors import HansaError, PeerFault
 from p2p.ports import FRAME_BYTES_MAX, Channel, Handler, PeerAddress, PeerUnavailable
-from p2p.requests import failure_of
-
-log = structlog.get_logger("p2p")
-
-_REQUEST_LANE = 0
+from p2p.virtual_link import Exchange, Link
 
 Tap = Callable[[bytes, bytes, Channel, bytes], None]
 """(source, target, channel, payload)"""
+Fate = Literal["loss", "duplicate", "reorder"]
 
 
 @dataclass(frozen=True)
 class VirtualConditions:
-    """What the wires are like. Delays are drawn per message, but never reorder a channel."""
+    """What the wires are like. Delays are drawn per message; only ``reorder`` lets one overtake."""
 
     delay_ms: tuple[int, int] = (1, 20)
     loss: float = 0.0
-    """Share of channel messages that vanish; requests time out instead."""
+    """Share of channel messages, questions and answers that vanish; requests then time out."""
+    duplicate: float = 0.0
+    """Share of channel messages that come twice, the second time at any moment."""
+    reorder: float = 0.0
+    """Share of channel messages that don't wait for those before them."""
     connect_ms: tuple[int, int] = (1, 50)
     silence_ms: int = 5_000
     bar_ms: int = 10_000
@@ -48,23 +50,42 @@ class VirtualConditions:
     queue_bytes_max: int = 64 * 1024 * 1024
 
 
+@dataclass(frozen=True)
+class Wire:
+    """What is worse in one direction of one pair than anywhere else."""
+
+    extra_ms: int = 0
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+
+
 class VirtualNetwork:
-    """The hub: which nodes there are, and what hinders them. Run it in a nursery."""
+    """The hub: which nodes there are, and what hinders them. Run it in a nursery.
+
+    Nodes are named by their places, which for all but twins are their network keys.
+    """
 
     def __init__(self, rng: random.Random, conditions: VirtualConditions | None = None) -> None:
         self.rng = rng
         self.conditions = conditions or VirtualConditions()
+        self.wires: dict[tuple[bytes, bytes], Wire] = {}
+        """(source, target) -> what hinders this direction in particular."""
+        self.slow_ms: dict[bytes, int] = {}
+        """Place -> how much longer everything takes to and from a slow machine."""
+        self.taps: list[Tap] = []
+        """Called with each channel message that a node hands in for a connected peer, by keys."""
+        self.serving: dict[tuple[bytes, bytes], trio.Event] = {}
+        """(Place, peer's key) that is being served by a link, until its handler heard the end."""
         self._nodes: dict[bytes, VirtualNode] = {}
         self._blocked: dict[tuple[bytes, bytes], int] = {}
-        self._links: dict[tuple[bytes, bytes], _Link] = {}
+        self._links: dict[tuple[bytes, bytes], Link] = {}
+        self._peers: dict[bytes, dict[bytes, Link]] = {}
         self._barred: dict[tuple[bytes, bytes], float] = {}
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
         self._news = trio.Event()
         self._nursery: trio.Nursery | None = None
-        self.serving: dict[tuple[bytes, bytes], trio.Event] = {}
-        self.taps: list[Tap] = []
-        """Called with each channel message that a node hands in for a connected peer."""
 
     # ---- the world's side ---------------------------------------------------------------
 
@@ -78,28 +99,42 @@ class VirtualNetwork:
                 _, _, action = heapq.heappop(self._agenda)
                 action()
 
-    def add(self, key: bytes, handler: Handler, name: str = "") -> VirtualNode:
+    def add(
+        self, key: bytes, handler: Handler, name: str = "", place: bytes | None = None
+    ) -> VirtualNode:
         """Bring a node up; the others connect to it soon. A node that was removed may return."""
-        if key in self._nodes:
+        place = key if place is None else place
+        if place in self._nodes:
             raise ValueError("the node is up already")
-        node = self._nodes[key] = VirtualNode(self, key, handler, name or key.hex()[:12])
+        node = VirtualNode(self, key, handler, name or key.hex()[:12], place)
+        self._nodes[place] = node
+        self._peers[place] = {}
         for other in sorted(self._nodes):
-            self._plan_connect(key, other)
+            self._plan_connect(place, other)
         return node
 
-    def remove(self, key: bytes, reason: str = "the peer went away") -> None:
+    def remove(self, place: bytes, reason: str = "the peer went away") -> None:
         """Take a node down as ``kill -9`` does: its own handler hears nothing more."""
-        node = self._nodes.pop(key)
+        node = self._nodes.pop(place)
         node.gone = True
         for pair in sorted(self._links):
-            if key in pair:
+            if place in pair:
                 self._disconnect(*pair, reason)
+        del self._peers[place]
 
     def cut(self, one: bytes, other: bytes, reason: str = "the connection broke") -> None:
         """Break the connection of a pair. It's made again soon, unless blocked."""
-        if _pair(one, other) in self._links:
-            self._disconnect(*_pair(one, other), reason)
-            self._plan_connect(one, other)
+        self._disconnect(*_pair(one, other), reason)
+
+    def cut_all(self, reason: str = "every connection broke") -> None:
+        """Break all connections at once: everybody connects to everybody again."""
+        for pair in sorted(self._links):
+            self._disconnect(*pair, reason)
+
+    def storm(self, times: int, every_ms: int) -> None:
+        """All connections break again and again."""
+        for number in range(times):
+            self.later(number * every_ms / 1000, self.cut_all)
 
     def block(self, source: bytes, target: bytes) -> None:
         """From now on nothing gets from source to target."""
@@ -118,8 +153,26 @@ class VirtualNetwork:
         if self._blocked.pop((source, target), None) is not None:
             self._plan_connect(source, target)
 
-    def partition(self, *groups: tuple[bytes, ...]) -> None:
-        """Block every direction between the groups; free every one within a group."""
+    def flap(
+        self, directions: Sequence[tuple[bytes, bytes]], down_ms: int, up_ms: int, times: int
+    ) -> None:
+        """Block these directions for a while, free them for a while, and so on."""
+
+        def down() -> None:
+            for source, target in directions:
+                self.block(source, target)
+
+        def up() -> None:
+            for source, target in directions:
+                self.unblock(source, target)
+
+        for number in range(times):
+            self.later(number * (down_ms + up_ms) / 1000, down)
+            self.later((number * (down_ms + up_ms) + down_ms) / 1000, up)
+
+    def partition(self, *groups: tuple[bytes, ...], at_once: bool = False) -> None:
+        """Block every direction between the groups; free every one within a group. ``at_once``:
+        connections between groups end now, not after a silence."""
         for group in groups:
             for source in group:
                 for target in sorted(self._nodes):
@@ -127,6 +180,8 @@ class VirtualNetwork:
                         self.unblock(source, target)
                     else:
                         self.block(source, target)
+                        if at_once:
+                            self.cut(source, target)
 
     def heal(self) -> None:
         """Free every direction."""
@@ -153,70 +208,110 @@ class VirtualNetwork:
         assert self._nursery is not None, "the virtual network is not running"
         self._nursery.start_soon(task, *arguments)
 
-    def delay_s(self, bounds_ms: tuple[int, int]) -> float:
-        return self.rng.randint(*bounds_ms) / 1000
+    def delay_s(self, source: bytes, target: bytes) -> float:
+        """How long a message takes, drawn anew for each."""
+        wire = self.wires.get((source, target))
+        extra_ms = self.slow_ms.get(source, 0) + self.slow_ms.get(target, 0)
+        extra_ms += 0 if wire is None else wire.extra_ms
+        return (self.rng.randint(*self.conditions.delay_ms) + extra_ms) / 1000
+
+    def strikes(self, source: bytes, target: bytes, fate: Fate) -> bool:
+        """Whether it befalls the next message: by the wire's share or all wires', the larger."""
+        wire = self.wires.get((source, target))
+        share: float = getattr(self.conditions, fate)
+        if wire is not None:
+            share = max(share, getattr(wire, fate))
+        return share > 0 and self.rng.random() < share
 
     def is_open(self, source: bytes, target: bytes) -> bool:
         return (source, target) not in self._blocked
 
-    def node(self, key: bytes) -> VirtualNode | None:
-        return self._nodes.get(key)
+    def name_of(self, key: bytes) -> str:
+        names = (node.name for node in self._nodes.values() if node.key == key)
+        return next(names, key.hex()[:12])
 
-    def link(self, one: bytes, other: bytes) -> _Link | None:
-        return self._links.get(_pair(one, other))
+    def link(self, place: bytes, peer: bytes) -> Link | None:
+        """The connection that the node at a place has to the peer of a key."""
+        return self._peers[place].get(peer) if place in self._peers else None
 
-    def neighbours(self, key: bytes) -> tuple[bytes, ...]:
-        others = (b if a == key else a for a, b in self._links if key in (a, b))
-        return tuple(sorted(others))
+    def neighbours(self, place: bytes) -> tuple[bytes, ...]:
+        """Keys of the connected peers."""
+        return tuple(sorted(self._peers.get(place, ())))
 
     def _plan_connect(self, one: bytes, other: bytes) -> None:
         if one != other:
             pair = _pair(one, other)
-            delay = self.delay_s(self.conditions.connect_ms)
+            delay_ms = self.rng.randint(*self.conditions.connect_ms)
             barred = self._barred.get(pair, 0.0) - trio.current_time()
-            self.later(max(delay, barred), lambda: self._connect(*pair))
+            self.later(max(delay_ms / 1000, barred), lambda: self._connect(*pair))
 
     def _connect(self, one: bytes, other: bytes) -> None:
-        up = one in self._nodes and other in self._nodes
+        if one not in self._nodes or other not in self._nodes:
+            return
+        ends = self._nodes[one], self._nodes[other]
         free = self.is_open(one, other) and self.is_open(other, one)
         barred = self._barred.get((one, other), 0.0) > trio.current_time()
-        if not (up and self._nodes[one].admits(other) and self._nodes[other].admits(one)):
-            return
-        if free and not barred and (one, other) not in self._links:
-            self._links[one, other] = _Link(self, self._nodes[one], self._nodes[other])
+        admitted = ends[0].admits(ends[1].key) and ends[1].admits(ends[0].key)
+        # A key that is spoken with already: this connection's other end, or its twin.
+        taken = ends[1].key in self._peers[one] or ends[0].key in self._peers[other]
+        if admitted and free and not barred and not taken and ends[0].key != ends[1].key:
+            link = self._links[one, other] = Link(self, *ends)
+            self._peers[one][ends[1].key] = self._peers[other][ends[0].key] = link
 
-    def readmit(self, key: bytes) -> None:
+    def readmit(self, place: bytes) -> None:
         """A node has other admitted peers now: links to the rest end, missing ones come up."""
-        node = self._nodes[key]
-        for other in self.neighbours(key):
-            if not node.admits(other):
-                self._disconnect(*_pair(key, other), "this key is no longer admitted")
-        for other in sorted(self._nodes):
-            if node.admits(other) and _pair(key, other) not in self._links:
-                self._plan_connect(key, other)
+        node = self._nodes[place]
+        for pair in sorted(self._links):
+            if place in pair:
+                other = self._nodes[pair[0] if pair[1] == place else pair[1]]
+                if not node.admits(other.key):
+                    self._disconnect(*pair, "this key is no longer admitted")
+        for other_place, other in sorted(self._nodes.items()):
+            if node.admits(other.key) and other.key not in self._peers[place]:
+                self._plan_connect(place, other_place)
 
     def _disconnect(self, one: bytes, other: bytes, reason: str) -> None:
         link = self._links.pop((one, other), None)
+        if link is None:
+            return
+        ends = link.ends
+        self._peers[one].pop(ends[other].key)
+        self._peers[other].pop(ends[one].key)
+        link.end(reason)
+        # Whoever is left by one of two twins turns to either.
+        pairs = {
+            _pair(place, candidate): None
+            for place, lost in ((one, ends[other].key), (other, ends[one].key))
+            if place in self._nodes
+            for candidate, node in sorted(self._nodes.items())
+            if node.key == lost
+        }
+        for pair in pairs:
+            self._plan_connect(*pair)
+
+    def drop(self, place: bytes, peer: bytes, reason: str) -> None:
+        """End the connection that the node at a place has to the peer of a key."""
+        link = self.link(place, peer)
         if link is not None:
-            link.end(reason)
+            self._disconnect(*link.pair, reason)
 
     def disconnect(self, one: bytes, other: bytes, reason: str, *, fault: bool = False) -> None:
         """End the pair's connection by decision of one of the two."""
         pair = _pair(one, other)
-        if pair not in self._links:
-            return
-        if fault:
+        if fault and pair in self._links:
             self._barred[pair] = trio.current_time() + self.conditions.bar_ms / 1000
         self._disconnect(*pair, reason)
-        self._plan_connect(*pair)
 
 
 class VirtualNode:
     """One node's ``Network``."""
 
-    def __init__(self, hub: VirtualNetwork, key: bytes, handler: Handler, name: str) -> None:
+    def __init__(
+        self, hub: VirtualNetwork, key: bytes, handler: Handler, name: str, place: bytes
+    ) -> None:
         self.hub = hub
         self.key = key
+        self.place = place
         self.handler = handler
         self.name = name
         self.gone = False
@@ -226,28 +321,27 @@ class VirtualNode:
         self.last_error: dict[bytes, str] = {}
 
     def connected(self) -> tuple[bytes, ...]:
-        return () if self.gone else self.hub.neighbours(self.key)
+        return () if self.gone else self.hub.neighbours(self.place)
 
     def send(self, peer: bytes, channel: Channel, payload: bytes) -> bool:
         if len(payload) > FRAME_BYTES_MAX[channel]:
             raise ValueError(f"{len(payload)} bytes are too many for {channel.name}")
-        link = None if self.gone else self.hub.link(self.key, peer)
-        if link is None or not link.lanes[self.key, channel].has_room(len(payload)):
+        link = None if self.gone else self.hub.link(self.place, peer)
+        if link is None or not link.lanes[self.place, channel].has_room(len(payload)):
             return False
         self.sent_bytes[peer] = self.sent_bytes.get(peer, 0) + len(payload)
         for tap in self.hub.taps:
             tap(self.key, peer, channel, payload)
-        if self.hub.rng.random() >= self.hub.conditions.loss:
-            link.carry(self.key, channel, payload)
+        link.carry(self.place, channel, payload)
         return True
 
     async def request(
         self, peer: bytes, payload: bytes, *, bytes_max: int, timeout_ms: int
     ) -> bytes:
-        link = None if self.gone else self.hub.link(self.key, peer)
+        link = None if self.gone else self.hub.link(self.place, peer)
         if link is None:
             raise PeerUnavailable("NOT_CONNECTED", f"no connection to {peer.hex()[:12]}")
-        exchange = _Exchange(self.key, payload, bytes_max)
+        exchange = Exchange(self.place, payload, bytes_max)
         link.exchanges.append(exchange)
         link.ask(exchange)
         with trio.move_on_after(timeout_ms / 1000):
@@ -263,7 +357,7 @@ class VirtualNode:
         admitted = frozenset(peer.key for peer in peers)
         if admitted != self._admitted and not self.gone:
             self._admitted = admitted
-            self.hub.readmit(self.key)
+            self.hub.readmit(self.place)
 
     def admits(self, peer: bytes) -> bool:
         """Whoever was told nothing speaks with everybody."""
@@ -271,14 +365,14 @@ class VirtualNode:
 
     def drop(self, peer: bytes, reason: str) -> None:
         if not self.gone:
-            self.hub.disconnect(self.key, peer, reason)
+            self.hub.drop(self.place, peer, reason)
 
     def peer_reports(self) -> list[dict[str, Any]]:
         known = sorted({*self.connected(), *self.last_error})
         return [
             {
                 "key": peer.hex(),
-                "name": node.name if (node := self.hub.node(peer)) else peer.hex()[:12],
+                "name": self.hub.name_of(peer),
                 "connected": peer in self.connected(),
                 "address": "virtual",
                 "rtt_ms": None,
@@ -288,204 +382,6 @@ class VirtualNode:
             }
             for peer in known
         ]
-
-
-class _Exchange:
-    """One request on its way and back."""
-
-    def __init__(self, source: bytes, payload: bytes, bytes_max: int) -> None:
-        self.source = source
-        self.payload = payload
-        self.bytes_max = bytes_max
-        self.done = trio.Event()
-        self.answer = b""
-        self.failure: PeerUnavailable | None = None
-
-    def finish(self, answer: bytes, failure: PeerUnavailable | None) -> None:
-        self.answer, self.failure = answer, failure
-        self.done.set()
-
-
-class _Lane:
-    """One direction of one channel: what is under way and what waits to be read."""
-
-    def __init__(self, conditions: VirtualConditions) -> None:
-        self._conditions = conditions
-        self.count = 0
-        self.bytes = 0
-        self.last_arrival = 0.0
-        self.arrived: deque[bytes] = deque()
-        self.filled = trio.Event()
-
-    def has_room(self, size: int) -> bool:
-        return self.count == 0 or (
-            self.count < self._conditions.queue_count_max
-            and self.bytes + size <= self._conditions.queue_bytes_max
-        )
-
-
-class _Link:
-    """A connection of two nodes: a task per node and channel reads what arrives."""
-
-    def __init__(self, hub: VirtualNetwork, one: VirtualNode, other: VirtualNode) -> None:
-        self._hub = hub
-        self._ends = {one.key: one, other.key: other}
-        self._other = {one.key: other.key, other.key: one.key}
-        self._reason: str | None = None
-        self._ended = trio.Event()
-        self._scopes: dict[trio.CancelScope, None] = {}
-        self.exchanges: list[_Exchange] = []
-        self.lanes = {
-            (key, channel): _Lane(hub.conditions)
-            for key in self._ends
-            for channel in (*Channel, _REQUEST_LANE)
-        }
-        for key in self._ends:
-            hub.spawn(self._serve, key)
-
-    # ---- carrying -----------------------------------------------------------------------
-
-    def carry(self, source: bytes, channel: Channel, payload: bytes) -> None:
-        """Put a message on its way; it arrives behind those before it."""
-        lane = self.lanes[source, channel]
-        lane.count += 1
-        lane.bytes += len(payload)
-
-        def arrive() -> None:
-            if self._reason is not None or not self._hub.is_open(source, self._other[source]):
-                lane.count -= 1
-                lane.bytes -= len(payload)
-                return
-            lane.arrived.append(payload)
-            lane.filled.set()
-
-        self._hub.later(self._delay_s(lane), arrive)
-
-    def _delay_s(self, lane: _Lane) -> float:
-        now = trio.current_time()
-        arrival = max(now + self._hub.delay_s(self._hub.conditions.delay_ms), lane.last_arrival)
-        lane.last_arrival = arrival
-        return arrival - now
-
-    def ask(self, exchange: _Exchange) -> None:
-        """Put a request on its way; its answer comes the same way back."""
-        target = self._other[exchange.source]
-
-        def arrive() -> None:
-            if self._reason is None and self._hub.is_open(exchange.source, target):
-                self._hub.spawn(self._answer, exchange, target)
-
-        self._hub.later(self._delay_s(self.lanes[exchange.source, _REQUEST_LANE]), arrive)
-
-    async def _answer(self, exchange: _Exchange, target: bytes) -> None:
-        with self._scope():
-            answer, failure = await self._ask_handler(exchange, target)
-
-            def back() -> None:
-                if self._reason is None and self._hub.is_open(target, exchange.source):
-                    exchange.finish(answer, failure)
-
-            self._hub.later(self._delay_s(self.lanes[target, _REQUEST_LANE]), back)
-
-    async def _ask_handler(
-        self, exchange: _Exchange, target: bytes
-    ) -> tuple[bytes, PeerUnavailable | None]:
-        handler = self._ends[target].handler
-        try:
-            answer = await handler.on_request(exchange.source, exchange.payload)
-        except PeerFault as fault:
-            self._blame(target, exchange.source, fault)
-            return b"", failure_of("PEER_FAULT", "the peer refused the request")
-        except HansaError as error:
-            return b"", failure_of(error.code, error.message)
-        except Exception:
-            log.exception("request_handler_failed")
-            return b"", failure_of("INTERNAL", "the peer failed to answer")
-        if len(answer) > exchange.bytes_max:
-            return b"", failure_of("RESPONSE_TOO_LARGE", f"the answer has {len(answer)} bytes")
-        return answer, None
-
-    # ---- one end ------------------------------------------------------------------------
-
-    async def _serve(self, key: bytes) -> None:
-        """Everything one node hears over this link, from on_connect to on_disconnect."""
-        node, peer = self._ends[key], self._other[key]
-        while (earlier := self._hub.serving.get((key, peer))) is not None:
-            await earlier.wait()
-        finished = self._hub.serving[key, peer] = trio.Event()
-        try:
-            await self._serve_until_end(node, key, peer)
-        finally:
-            del self._hub.serving[key, peer]
-            finished.set()
-
-    async def _serve_until_end(self, node: VirtualNode, key: bytes, peer: bytes) -> None:
-        if self._reason is not None:
-            return
-        with self._scope():
-            async with trio.open_nursery() as nursery:
-                try:
-                    await node.handler.on_connect(peer)
-                except Exception as error:
-                    self._failed(key, peer, error)
-                for channel in Channel:
-                    nursery.start_soon(self._read, key, channel)
-                await self._ended.wait()
-                nursery.cancel_scope.cancel()
-        if not node.gone:
-            node.last_error[peer] = self._reason or ""
-            try:
-                await node.handler.on_disconnect(peer, self._reason or "")
-            except Exception:
-                log.exception("disconnect_handler_failed", peer=peer.hex()[:12])
-
-    async def _read(self, key: bytes, channel: Channel) -> None:
-        node, peer = self._ends[key], self._other[key]
-        lane = self.lanes[peer, channel]
-        while True:
-            while not lane.arrived:
-                lane.filled = trio.Event()
-                await lane.filled.wait()
-            payload = lane.arrived.popleft()
-            lane.count -= 1
-            lane.bytes -= len(payload)
-            node.received_bytes[peer] = node.received_bytes.get(peer, 0) + len(payload)
-            try:
-                await node.handler.on_message(peer, channel, payload)
-            except Exception as error:
-                self._failed(key, peer, error)
-                return
-
-    def _failed(self, key: bytes, peer: bytes, error: Exception) -> None:
-        if isinstance(error, PeerFault):
-            self._blame(key, peer, error)
-        else:
-            log.error("handler_failed", exc_info=error)
-            self._hub.disconnect(key, peer, "an error in this node while serving the peer")
-
-    def _blame(self, key: bytes, peer: bytes, fault: PeerFault) -> None:
-        self._hub.disconnect(key, peer, str(fault), fault=True)
-
-    @contextmanager
-    def _scope(self) -> Iterator[None]:
-        """What runs in it is cancelled when the link ends."""
-        with trio.CancelScope() as scope:
-            self._scopes[scope] = None
-            try:
-                yield
-            finally:
-                del self._scopes[scope]
-
-    def end(self, reason: str) -> None:
-        if self._reason is not None:
-            return
-        self._reason = reason
-        for exchange in self.exchanges:
-            if not exchange.done.is_set():
-                exchange.finish(b"", PeerUnavailable("PEER_DISCONNECTED", reason))
-        self._ended.set()
-        for scope in self._scopes:
-            scope.cancel()
 
 
 def _pair(one: bytes, other: bytes) -> tuple[bytes, bytes]:

@@ -139,6 +139,9 @@ def shared(packages: Sequence[Package]) -> Registry:
     return _registry(tuple(packages))
 
 
+Join = Callable[[Handler], Network]
+
+
 @dataclass
 class Machine:
     """What outlives a node's process: its disks, and the clock's error."""
@@ -156,10 +159,23 @@ class Machine:
     scope: trio.CancelScope | None = None
     stopped: trio.Event = field(default_factory=trio.Event)
     failure: BaseExceptionGroup[BaseException] | None = None
+    identity: str = ""
+    """Whose keys it has: its own (its name's) unless it is another's twin."""
+    bent: Callable[[Handler, Join], Network] | None = None
+    """What stands between a liar's node and its network end."""
+
+    def __post_init__(self) -> None:
+        self.identity = self.identity or self.name
 
     @property
     def network_key(self) -> bytes:
-        return public_key(seed_of(f"{self.name} network"))
+        return public_key(seed_of(f"{self.identity} network"))
+
+    @property
+    def place(self) -> bytes:
+        """Where it stands in the virtual network."""
+        twin = b"" if self.identity == self.name else self.name.encode()
+        return self.network_key + twin
 
     @property
     def running(self) -> Node:
@@ -225,13 +241,16 @@ class World:
         machine = self.machines[name]
         voters = []
         if machine.validator:
-            seed = seed_of(f"{name} {machine.seed_kind}")
+            seed = seed_of(f"{machine.identity} {machine.seed_kind}")
             voters = [Voter(seed, machine.votes, vote_from)]
             if machine.next_votes is not None:
                 voters.append(Voter(seed_of(f"{name} consensus next"), machine.next_votes))
 
+        def plug_in(handler: Handler) -> Network:
+            return self.network.add(machine.network_key, handler, name, machine.place)
+
         def join(handler: Handler) -> Network:
-            return self.network.add(machine.network_key, handler, name)
+            return plug_in(handler) if machine.bent is None else machine.bent(handler, plug_in)
 
         ports = Ports(
             machine.clock, InlineBlocking(), InlineVerifier(), machine.kv, join, machine.reports
@@ -287,7 +306,7 @@ class World:
     def make_vote_log(self, name: str) -> None:
         """What ``keys new`` does."""
         machine = self.machines[name]
-        VoteLog.create(machine.votes, consensus_key(name))
+        VoteLog.create(machine.votes, consensus_key(machine.identity))
 
     async def _run(self, machine: Machine) -> None:
         node = machine.running
@@ -298,7 +317,7 @@ class World:
         except BaseExceptionGroup as error:
             machine.failure = error
         finally:
-            self.network.remove(machine.network_key)
+            self.network.remove(machine.place)
             machine.node = None
             machine.stopped.set()
             for watcher in self.watchers:
