@@ -11,7 +11,7 @@ CONFORMANCE_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test conformance corpus divergence lint format check bench bench-quick lock clean
+.PHONY: help setup demo demo-once test conformance corpus divergence lint format check bench bench-quick bench-faults lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: $(RUN)  ## Measure the network and its parts (build/bench.json)
 
 bench-quick: $(RUN)  ## A smaller one, under two minutes
 	@$(PYTHON_VENV) -m scripts.bench --quick
+
+bench-faults: $(RUN)  ## What one dead or slow validator of four costs the rest (build/bench_faults.json)
+	@$(PYTHON_VENV) -m scripts.bench_faults
 
 lock:  ## Rewrite the lock files from pyproject.toml (needs uv)
 	@scripts/lock.sh

@@ -225,14 +225,14 @@ def tables(report: Mapping[str, Any]) -> str:
         f"Transactions of {transaction['signed_bytes_mean']:.0f} bytes"
         f" that write {transaction['keys_written_mean']:.1f} keys (means)."
     )
-    return "\n\n".join([head, _markdown(rows), *notes, _markdown(cpu), _markdown(parts)])
+    return "\n\n".join([head, markdown(rows), *notes, markdown(cpu), markdown(parts)])
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     return ["-" if row[key] is None else f"{row[key]:.{digits}f}" for _, key, digits in COLUMNS]
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
+def markdown(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
 
     def line(row: Sequence[str]) -> str:

@@ -184,7 +184,7 @@ def run_all(measured: Measured, work: Workload, plan: NetworkPlan, say: Say) -> 
         async def open_run(txs: list[Signed] = txs, rate: int = rate) -> LoadResult:
             return await open_loop(measured.urls, txs, rate, seed=rate)
 
-        opened.append({"rate_tps": rate} | _one_run(measured, txs, open_run, say))
+        opened.append({"rate_tps": rate} | one_run(measured, txs, open_run, say))
     for concurrency in plan.closed:
         say(f"closed loop, {concurrency} under way for {plan.closed_s:.0f} s")
         guess_tps = min(concurrency * BLOCKS_PER_S_MAX, GUESSED_TPS_MAX)
@@ -196,13 +196,14 @@ def run_all(measured: Measured, work: Workload, plan: NetworkPlan, say: Say) -> 
                 measured.urls, txs, concurrency, warm_s=WARM_S, seconds=plan.closed_s
             )
 
-        closed.append({"concurrency": concurrency} | _one_run(measured, txs, closed_run, say))
+        closed.append({"concurrency": concurrency} | one_run(measured, txs, closed_run, say))
     return {"open": opened, "closed": closed}
 
 
-def _one_run(
+def one_run(
     measured: Measured, txs: list[Signed], load: Callable[[], Any], say: Say
 ) -> dict[str, Any]:
+    """Run a load that sends all it can of ``txs``; its row. Raises BenchFailed."""
     gc.collect()
     before, client_s = measured.use(), time.process_time()
     try:
