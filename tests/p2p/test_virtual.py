@@ -12,7 +12,7 @@ import trio.testing
 
 from consensus.primitives.errors import InputError, PeerFault
 from p2p.ports import Channel, Network, PeerUnavailable
-from p2p.virtual import VirtualConditions, VirtualNetwork
+from p2p.virtual import VirtualConditions, VirtualNetwork, Wire
 from tests.p2p.support import Recorder
 
 A, B, C = b"\x0a" * 32, b"\x0b" * 32, b"\x0c" * 32
@@ -241,3 +241,97 @@ def test_same_seed_same_history() -> None:
     assert len(first) > 100
     assert trace(7) == first
     assert trace(8) != first
+
+
+def test_messages_come_twice_and_overtake_each_other() -> None:
+    async def world(hub: VirtualNetwork) -> None:
+        one, other = Recorder(), Recorder()
+        network = hub.add(A, one)
+        hub.add(B, other)
+        await one.until_counts(1, 0)
+        sent = [number.to_bytes(2, "big") for number in range(400)]
+        for payload in sent:
+            assert network.send(B, Channel.CONSENSUS, payload)
+            await trio.sleep(0.01)
+        await trio.sleep(10)
+        heard = [payload for _, _, payload in other.messages]
+        assert set(heard) == set(sent)
+        assert 60 < len(heard) - len(sent) < 140
+        assert heard != sorted(heard)
+        assert other.disconnects == []
+
+    in_world(world, duplicate=0.25, reorder=0.5, delay_ms=(1, 100))
+
+
+def test_one_direction_of_one_pair_is_worse_than_the_rest() -> None:
+    async def world(hub: VirtualNetwork) -> None:
+        handlers = {key: Recorder() for key in (A, B, C)}
+        nodes = {key: hub.add(key, handlers[key]) for key in (A, B, C)}
+        for handler in handlers.values():
+            await handler.until_counts(2, 0)
+        hub.wires[A, B] = Wire(extra_ms=300, loss=0.5)
+        hub.slow_ms[C] = 200
+        for _ in range(200):
+            nodes[A].send(B, Channel.CONSENSUS, b"from A")
+            nodes[B].send(A, Channel.CONSENSUS, b"from B")
+            nodes[A].send(C, Channel.CONSENSUS, b"from A")
+        await trio.sleep(0.15)
+        assert len(handlers[A].messages) == 200
+        assert handlers[B].messages == handlers[C].messages == []
+        await trio.sleep(0.1)
+        assert len(handlers[C].messages) == 200
+        assert handlers[B].messages == []
+        await trio.sleep(0.2)
+        assert 60 < len(handlers[B].messages) < 140
+
+    in_world(world)
+
+
+def test_a_flapping_direction_and_a_storm_of_reconnects() -> None:
+    async def world(hub: VirtualNetwork) -> None:
+        one, other = Recorder(), Recorder()
+        network = hub.add(A, one)
+        hub.add(B, other)
+        await one.until_counts(1, 0)
+        hub.flap([(A, B)], down_ms=100, up_ms=100, times=5)
+        for number in range(100):
+            network.send(B, Channel.CONSENSUS, bytes([number]))
+            await trio.sleep(0.01)
+        await trio.sleep(1)
+        assert 30 < len(other.messages) < 60
+        assert one.disconnects == other.disconnects == []
+        hub.storm(times=5, every_ms=200)
+        await one.until_counts(6, 5)
+        assert len(other.disconnects) == 5
+
+    in_world(world)
+
+
+def test_a_peer_speaks_with_one_of_two_twins() -> None:
+    async def world(hub: VirtualNetwork) -> None:
+        twin = B + b"twin"
+        handlers = {place: Recorder() for place in (A, B, twin, C)}
+        nodes = {place: hub.add(place[:32], handlers[place], place=place) for place in handlers}
+        await handlers[A].until_counts(2, 0)
+        await handlers[C].until_counts(2, 0)
+        assert nodes[A].connected() == (B, C)
+        hub.partition((A, B), (C, twin), at_once=True)
+        await trio.sleep(1)
+        assert (nodes[A].connected(), nodes[C].connected()) == ((B,), (B,))
+        assert (nodes[B].connected(), nodes[twin].connected()) == ((A,), (C,))
+        nodes[A].send(B, Channel.CHAIN, b"from A")
+        nodes[C].send(B, Channel.CHAIN, b"from C")
+        nodes[twin].send(C, Channel.CHAIN, b"from the twin")
+        await trio.sleep(1)
+        assert handlers[B].messages == [(A, Channel.CHAIN, b"from A")]
+        assert handlers[twin].messages == [(C, Channel.CHAIN, b"from C")]
+        assert handlers[C].messages == [(B, Channel.CHAIN, b"from the twin")]
+        hub.partition((A, twin), (C, B), at_once=True)
+        await trio.sleep(1)
+        assert (nodes[B].connected(), nodes[twin].connected()) == ((C,), (A,))
+        hub.heal()
+        hub.remove(twin)
+        await trio.sleep(1)
+        assert nodes[A].connected() == (B, C)
+
+    in_world(world)
