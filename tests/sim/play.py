@@ -1,0 +1,389 @@
+"""Lets a storm loose on a world, heals a quorum, and requires the chain to go on.
+
+Phase 1: the storm's faults strike at their times, under load, until its time is over. Nothing but
+safety is asked. Phase 2: all machines but the storm's ``broken`` ones are up, connected and have
+room on their disks; they must commit a new block within ``RECOVERY_S_MAX`` and then reach the
+heights asked for, each within ``HEIGHT_S_MAX``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+import trio
+
+from consensus.primitives.errors import LocalFault
+from node import wal
+from node.mempool import Mempool
+from p2p.virtual import VirtualConditions
+from tests.sim.oracle import Oracle, Violation, unwrapped
+from tests.sim.quick import quickly
+from tests.sim.weather import Burst, Crash, Cut, Fault, Forget, Rain, Skew, Storm
+from tests.sim.world import Machine, World, run_world
+
+HEIGHTS: Final = 50
+KEEPER_S: Final = 0.1
+RECOVERY_TIMEOUTS_MAX: Final = 12
+"""A healed quorum must commit a new block within so many of its longest round time-outs."""
+HEIGHT_S_MAX: Final = 10.0
+SETTLE_S_MAX: Final = 30.0
+"""When the load has ended, all that was accepted is committed or expired within this time."""
+CALM_DELAY_MS: Final = (1, 20)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended."""
+
+    seed: int
+    trace: str
+    height: int
+    height_healed: int
+    """The highest block when the storm ended."""
+    recovery_ms: int
+    """From there to a new block at every sound machine."""
+    timeout_ms: int
+    """``round_timeout_ms`` of the run."""
+    virtual_ms: int
+    transactions: int
+    rounds_max: int
+    violation: str = ""
+
+
+class Play:
+    """One run. ``tell`` takes the lines of the timeline."""
+
+    def __init__(
+        self, storm: Storm, heights: int = HEIGHTS, tell: Callable[[str], None] | None = None
+    ) -> None:
+        self.storm = storm
+        self.heights = heights
+        self._tell = tell
+        self.rng = random.Random(f"hansa play {storm.seed}")
+        self.world: World
+        self.oracle: Oracle
+        self.healed = False
+        self.broken: tuple[str, ...] = ()
+        self.healed_at = 0.0
+        self.height_healed = 0
+        self.recovered_at = 0.0
+        self._down_until: dict[str, float] = {}
+        self._frail: set[str] = set()
+        self._ended_at = 0.0
+        self._loaded = False
+
+    # --- the run -----------------------------------------------------------------------------
+
+    def run(self) -> Result:
+        """Raises nothing: what was found is in the result."""
+        storm = self.storm
+        violation, trace = "", ""
+        conditions = VirtualConditions(delay_ms=storm.delay_ms, silence_ms=storm.silence_ms)
+        try:
+            with quickly(), _log_replaced_from(storm.log_bytes):
+                trace = run_world(
+                    storm.seed,
+                    self._scenario,
+                    storm.params,
+                    validators=storm.validators,
+                    full=storm.full,
+                    conditions=conditions,
+                )
+        except BaseExceptionGroup as group:
+            error = unwrapped(group)
+            if isinstance(error, KeyboardInterrupt | SystemExit):
+                raise error from None
+            violation = str(error) if isinstance(error, Violation) else repr(error)
+            if not isinstance(error, Violation):
+                violation += _place(error)
+        return self._result(trace or self.world.trace.hexdigest(), violation)
+
+    def _result(self, trace: str, violation: str) -> Result:
+        return Result(
+            seed=self.storm.seed,
+            trace=trace,
+            height=self.oracle.height,
+            height_healed=self.height_healed,
+            recovery_ms=round((self.recovered_at - self.healed_at) * 1000),
+            timeout_ms=self.storm.params.round_timeout_ms,
+            virtual_ms=round(self._ended_at * 1000),
+            transactions=len(self.oracle.positions),
+            rounds_max=self.oracle.round_max,
+            violation=violation,
+        )
+
+    async def _scenario(self, world: World) -> None:
+        self.world = world
+        self.oracle = Oracle(world)
+        if self._tell is not None:
+            self.oracle.tell = self.tell
+        try:
+            async with trio.open_nursery() as nursery:
+                self.nursery = nursery
+                for name, machine in world.machines.items():
+                    if machine.validator:
+                        world.make_vote_log(name)
+                    self._start(name)
+                nursery.start_soon(self._keep_up)
+                nursery.start_soon(self._load)
+                await self._storm()
+                await self._heal()
+                await self._progress()
+                self.oracle.finish(frozenset(self.sound))
+                nursery.cancel_scope.cancel()
+        finally:
+            self._ended_at = trio.current_time()
+
+    def tell(self, text: str) -> None:
+        if self._tell is not None:
+            self._tell(f"{trio.current_time():9.3f} s  {text}")
+
+    @property
+    def sound(self) -> list[str]:
+        """Whom phase 2 asks for progress."""
+        return [name for name in self.world.machines if name not in self.broken]
+
+    def up(self) -> list[str]:
+        return [name for name, machine in self.world.machines.items() if machine.node is not None]
+
+    # --- machines ----------------------------------------------------------------------------
+
+    def _start(self, name: str) -> None:
+        try:
+            self.world.start(name, mempool=Mempool(txs_max=self.storm.mempool_max))
+        except LocalFault as error:
+            self.tell(f"{name} does not start: {error}")
+            self._repair(name, error.code)
+            self._down_until[name] = trio.current_time() + 1.0
+
+    async def _crash(self, name: str, down_s: float) -> None:
+        self._down_until[name] = trio.current_time() + down_s
+        if self.world.machines[name].node is not None:
+            await self.world.crash(name)
+
+    async def _keep_up(self) -> None:
+        """What systemd does: whatever is down and not held down starts again."""
+        while True:
+            await trio.sleep(KEEPER_S)
+            for name, machine in self.world.machines.items():
+                if machine.node is None and trio.current_time() >= self._down_until.get(name, 0):
+                    self._after_failure(name, machine)
+                    self.tell(f"{name} starts")
+                    self._start(name)
+            for name in sorted(self._frail):
+                node = self.world.machines[name].node
+                if node is not None and node.engine.voting:
+                    self._frail.discard(name)
+
+    def _after_failure(self, name: str, machine: Machine) -> None:
+        if machine.failure is not None:
+            error = unwrapped(machine.failure)
+            self.tell(f"{name} had stopped: {error}")
+            self._repair(name, getattr(error, "code", ""))
+            machine.failure = None
+
+    def _repair(self, name: str, code: str) -> None:
+        """What the operator does about a damaged store: takes it away, and the node fetches it."""
+        if code == "STORE_CORRUPT":
+            self._empty_store(name)
+
+    def _empty_store(self, name: str) -> None:
+        machine = self.world.machines[name]
+        machine.kv = type(machine.kv)()
+        self.oracle.emptied(name)
+
+    # --- load --------------------------------------------------------------------------------
+
+    async def _load(self) -> None:
+        while True:
+            await trio.sleep(self.rng.uniform(0, 2 * self.storm.load_every_ms) / 1000)
+            up = self.up()
+            if up and not self._loaded:
+                await self._submit(self.rng.choice(up))
+
+    async def _submit(self, name: str) -> None:
+        node = self.world.machines[name].node
+        if node is None:
+            return
+        tx = self.world.transaction(valid_for_ms=self.rng.choice((3_000, 20_000, 300_000)))
+        await node.submit([tx.raw])
+
+    # --- phase 1 -----------------------------------------------------------------------------
+
+    async def _storm(self) -> None:
+        start = trio.current_time()
+        for fault in self.storm.faults:
+            await trio.sleep(max(0.0, start + fault.at_ms / 1000 - trio.current_time()))
+            if self.oracle.height > self.heights * 7 // 10:
+                return
+            self.nursery.start_soon(self._strike, fault)
+        await trio.sleep(max(0.0, start + self.storm.storm_ms / 1000 - trio.current_time()))
+
+    async def _strike(self, fault: Fault) -> None:
+        self.tell(f"* {fault}")
+        if isinstance(fault, Crash):
+            await self._crashes(fault)
+        elif isinstance(fault, Cut):
+            await self._cuts(fault)
+        elif isinstance(fault, Rain):
+            await self._rains(fault)
+        elif isinstance(fault, Skew):
+            self.world.machines[fault.name].clock.skew_ms = fault.skew_ms
+        elif isinstance(fault, Forget):
+            await self._forgets(fault)
+        else:
+            for _ in range(fault.count):
+                await self._submit(fault.name)
+
+    async def _crashes(self, fault: Crash) -> None:
+        for name in fault.names:
+            await self._crash(name, fault.down_ms / 1000)
+        for _ in range(fault.boots):
+            await trio.sleep((fault.down_ms + fault.boot_ms) / 1000 + KEEPER_S)
+            if self.healed:
+                return
+            for name in fault.names:
+                await self._crash(name, fault.down_ms / 1000)
+
+    async def _cuts(self, fault: Cut) -> None:
+        key = {name: machine.place for name, machine in self.world.machines.items()}
+        for _ in range(fault.times):
+            for source, target in fault.pairs:
+                if not self.healed:
+                    self.world.network.block(key[source], key[target])
+            await trio.sleep(fault.for_ms / 1000)
+            if self.healed:
+                return
+            for source, target in fault.pairs:
+                self.world.network.unblock(key[source], key[target])
+            await trio.sleep(fault.for_ms / 1000)
+
+    async def _rains(self, fault: Rain) -> None:
+        network = self.world.network
+        network.conditions = replace(network.conditions, loss=fault.loss, delay_ms=fault.delay_ms)
+        await trio.sleep(fault.for_ms / 1000)
+        if not self.healed:
+            network.conditions = replace(network.conditions, loss=0.0, delay_ms=self.storm.delay_ms)
+
+    async def _forgets(self, fault: Forget) -> None:
+        machine = self.world.machines[fault.name]
+        votes = fault.what in ("votes", "disk") and machine.validator
+        if votes and len(self._frail | self.world.liars) >= self.storm.frail_max:
+            return
+        if votes:
+            self._frail.add(fault.name)
+        await self._crash(fault.name, fault.down_ms / 1000)
+        if votes:
+            machine.votes = type(machine.votes)()
+        if fault.what in ("chain", "disk"):
+            self._empty_store(fault.name)
+
+    # --- phase 2 -----------------------------------------------------------------------------
+
+    async def _heal(self) -> None:
+        """Free the sound machines; the broken ones are down or unreachable from here on."""
+        world, network = self.world, self.world.network
+        self.healed = True
+        self.healed_at = trio.current_time()
+        self.height_healed = self.oracle.height
+        self.broken = self._still_broken()
+        self.tell(f"--- healed at height {self.height_healed}, but {self.broken}")
+        network.heal()
+        network.conditions = replace(network.conditions, loss=0.0, delay_ms=CALM_DELAY_MS)
+        for name, machine in world.machines.items():
+            if name in self.broken:
+                if self.rng.random() < 0.5:
+                    await self._crash(name, float("inf"))
+                else:
+                    for other in world.machines.values():
+                        if other is not machine:
+                            network.block(machine.place, other.place)
+                            network.block(other.place, machine.place)
+            else:
+                self._down_until.pop(name, None)
+                if abs(machine.clock.skew_ms) > self.storm.params.clock_drift_ms:
+                    machine.clock.skew_ms = 0
+
+    def _still_broken(self) -> tuple[str, ...]:
+        """The storm's, but as many fewer as others have forgotten their votes: those look on for
+        two more heights, for which q validators are needed."""
+        limits = self.storm.limits
+        forgetful = len(self._frail - set(self.storm.broken))
+        return self.storm.broken[: max(0, limits.n - limits.quorum - forgetful)]
+
+    async def _progress(self) -> None:
+        """Raises Violation when the healed machines don't go on within the bounds."""
+        params = self.storm.params
+        await self._reach(
+            self.height_healed + 1,
+            RECOVERY_TIMEOUTS_MAX * params.round_timeout_max_ms / 1000,
+            f"no new block within {RECOVERY_TIMEOUTS_MAX} of the longest time-outs after healing",
+        )
+        self.recovered_at = trio.current_time()
+        heights = max(self.heights, self.height_healed + 2)
+        while (height := self._lowest()) < heights:
+            await self._reach(
+                height + 1, HEIGHT_S_MAX, f"no block {height + 1} in {HEIGHT_S_MAX} s"
+            )
+        # No more load: all that waits must come.
+        self._loaded = True
+        with trio.move_on_after(SETTLE_S_MAX):
+            while self.oracle.waiting(frozenset(self.sound)):
+                await trio.sleep(0.05)
+
+    async def _reach(self, height: int, within_s: float, complaint: str) -> None:
+        with trio.move_on_after(within_s) as waited:
+            while self._lowest() < height:
+                await trio.sleep(0.05)
+        if waited.cancelled_caught:
+            tips = {name: self._tip(name) for name in self.sound}
+            self._tell_stuck()
+            raise Violation(f"at {trio.current_time():.3f} s: {complaint}: {tips}")
+
+    def _tell_stuck(self) -> None:
+        """Where each machine stands, for the timeline."""
+        names = {machine.place: name for name, machine in self.world.machines.items()}
+        for name, machine in self.world.machines.items():
+            node = machine.node
+            if node is None:
+                self.tell(f"{name} is down")
+                continue
+            linked = [names[key] for key in node.network.connected()]
+            state = node.engine._state
+            self.tell(
+                f"{name} {node.engine.describe()} linked {linked} waiting {len(node.mempool)}"
+            )
+            if state is not None:
+                kept = [(type(vote).__name__, vote.round) for vote in state.own_votes()]
+                self.tell(f"   own {kept} deadline {state.deadline_ms} heard {state.heard}")
+
+    def _tip(self, name: str) -> int:
+        node = self.world.machines[name].node
+        return -1 if node is None else node.chain.height
+
+    def _lowest(self) -> int:
+        return min(self._tip(name) for name in self.sound)
+
+
+@contextmanager
+def _log_replaced_from(size: int) -> Iterator[None]:
+    before = wal.REPLACE_BYTES
+    wal.REPLACE_BYTES = size  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        wal.REPLACE_BYTES = before  # type: ignore[misc]
+
+
+def _place(error: BaseException) -> str:
+    """File and line of an error that no oracle raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

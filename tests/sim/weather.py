@@ -1,0 +1,224 @@
+"""What goes wrong in a run, drawn from its seed before it begins.
+
+A ``Storm`` is plain data: who takes part, the rules, and a list of faults with their times. Its
+``repr`` is Python, so a storm that found something can be pasted into a test and stays what it is
+when the weather changes. ``tests.sim.play`` lets it loose.
+
+What is drawn stays within what the protocol promises to survive: crashes, partitions, loss, delay
+and full disks without limit; at most f machines at once that lie or have forgotten what they
+signed; clocks beyond the drift on at most f machines.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final
+
+from consensus.params import Params
+from consensus.validators import Thresholds
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Crash:
+    """Machines end as by kill -9 and start again; ``boots`` times more, soon after each start."""
+
+    at_ms: int
+    names: tuple[str, ...]
+    down_ms: int
+    boots: int = 0
+    boot_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Nothing gets from the first to the second of each pair; ``times`` > 1 for a link that flaps
+    with as long a pause."""
+
+    at_ms: int
+    pairs: Pairs
+    for_ms: int
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Rain:
+    """The whole network is slow or loses messages for a while."""
+
+    at_ms: int
+    for_ms: int
+    loss: float
+    delay_ms: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Skew:
+    """A machine's clock jumps to this error."""
+
+    at_ms: int
+    name: str
+    skew_ms: int
+
+
+@dataclass(frozen=True)
+class Forget:
+    """A machine crashes and starts again without its vote log ("votes"), without its chain
+    ("chain"), or without both ("disk"). Left out while too many others are forgetful or lie."""
+
+    at_ms: int
+    name: str
+    what: str
+    down_ms: int
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Many transactions at once at one machine."""
+
+    at_ms: int
+    name: str
+    count: int
+
+
+Fault = Crash | Cut | Rain | Skew | Forget | Burst
+
+
+@dataclass(frozen=True)
+class Storm:
+    """One whole run."""
+
+    seed: int
+    validators: int
+    full: int
+    params: Params
+    delay_ms: tuple[int, int]
+    silence_ms: int
+    log_bytes: int
+    """The size from which a vote log is replaced."""
+    mempool_max: int
+    load_every_ms: int
+    storm_ms: int
+    faults: tuple[Fault, ...]
+    broken: tuple[str, ...]
+    """Validators that stay down or unreachable when the others are healed."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"v{i}" for i in range(self.validators)) + tuple(
+            f"f{i}" for i in range(self.full)
+        )
+
+    @property
+    def limits(self) -> Thresholds:
+        return Thresholds(self.validators, self.params.fault_model)
+
+    @property
+    def frail_max(self) -> int:
+        """How many may lie or have forgotten their votes at once: rule 9 stands up to as many."""
+        return max(self.limits.tolerated_liars, 1) if self.validators > 2 else 0
+
+
+SIZES: Final = (*[("byzantine", 4, 0)] * 6, *[("byzantine", 4, 1)] * 4, ("byzantine", 5, 0)) + (
+    ("byzantine", 7, 0),
+    ("crash", 3, 0),
+    ("crash", 3, 1),
+    ("crash", 5, 0),
+)
+
+
+def storm_of(seed: int) -> Storm:
+    """The storm of a seed; the same on every machine, process and Python."""
+    rng = random.Random(f"hansa weather {seed}")
+    fault_model, validators, full = rng.choice(SIZES)
+    timeout = rng.choice((1000, 2000, 2000))
+    params = Params(
+        fault_model=fault_model,
+        min_block_interval_ms=rng.choice((100, 200, 400)),
+        empty_block_interval_ms=rng.choice((1_000, 2_000, 4_000)),
+        round_timeout_ms=timeout,
+        round_timeout_max_ms=timeout * rng.choice((2, 4, 8)),
+        clock_drift_ms=rng.choice((1_000, 3_000)),
+        tx_window_ms=600_000,
+        block_txs_max=rng.choice((4, 20, 4_000)),
+    )
+    bare = Storm(
+        seed=seed,
+        validators=validators,
+        full=full,
+        params=params,
+        delay_ms=rng.choice(((0, 0), (1, 5), (1, 20), (5, 80), (1, 200))),
+        silence_ms=rng.choice((1_500, 5_000)),
+        log_bytes=rng.choice((4_000, 40_000, 32 << 20)),
+        mempool_max=rng.choice((30, 50_000, 50_000)),
+        load_every_ms=rng.choice((150, 400, 1_000)),
+        storm_ms=rng.randrange(8_000, 30_000),
+        faults=(),
+        broken=(),
+    )
+    return _with_faults(bare, rng)
+
+
+def _with_faults(bare: Storm, rng: random.Random) -> Storm:
+    draws = rng.choices(
+        (_crash, _partition, _one_way, _rain, _skew, _forget, _burst),
+        (5, 4, 3, 3, 2, 3, 1),
+        k=rng.randrange(3, 14),
+    )
+    faults = [draw(bare, rng, rng.randrange(bare.storm_ms)) for draw in draws]
+    faults.sort(key=lambda fault: fault.at_ms)
+    spare = bare.limits.n - bare.limits.quorum
+    validators = [name for name in bare.names if name[0] == "v"]
+    broken = rng.sample(validators, rng.randrange(spare + 1))
+    return Storm(**{**vars(bare), "faults": tuple(faults), "broken": tuple(sorted(broken))})
+
+
+def _some(bare: Storm, rng: random.Random) -> tuple[str, ...]:
+    """Mostly one machine, now and then several or all."""
+    count = rng.choice((1, 1, 1, 2, 2, len(bare.names) - 1, len(bare.names)))
+    return tuple(sorted(rng.sample(bare.names, min(count, len(bare.names)))))
+
+
+def _crash(bare: Storm, rng: random.Random, at: int) -> Fault:
+    boots = rng.choice((0, 0, 0, 1, 4))
+    return Crash(at, _some(bare, rng), rng.randrange(50, 6_000), boots, rng.randrange(1, 1_500))
+
+
+def _partition(bare: Storm, rng: random.Random, at: int) -> Fault:
+    """Two sides that don't hear each other."""
+    names = bare.names
+    side = set(rng.sample(names, rng.randrange(1, len(names))))
+    pairs = [(a, b) for a in names for b in names if (a in side) != (b in side)]
+    return Cut(at, tuple(pairs), rng.randrange(200, 12_000), rng.choice((1, 1, 1, 3)))
+
+
+def _one_way(bare: Storm, rng: random.Random, at: int) -> Fault:
+    """Some directions only; with many of them hardly anybody hears everybody."""
+    every = [(a, b) for a in bare.names for b in bare.names if a != b]
+    pairs = sorted(rng.sample(every, rng.randrange(1, len(every) // 2 + 1)))
+    return Cut(at, tuple(pairs), rng.randrange(100, 6_000), rng.choice((1, 1, 4)))
+
+
+def _rain(bare: Storm, rng: random.Random, at: int) -> Fault:
+    slow = rng.choice(((1, 20), (1, 300), (100, 1_000), (1, 3_000)))
+    return Rain(at, rng.randrange(500, 8_000), rng.choice((0.0, 0.02, 0.1, 0.3, 0.6)), slow)
+
+
+def _skew(bare: Storm, rng: random.Random, at: int) -> Fault:
+    """Anybody's clock a little wrong; those of the first f machines by hours."""
+    liars = bare.limits.tolerated_liars
+    drift = bare.params.clock_drift_ms
+    if rng.random() < 0.4 and liars:
+        name = f"v{rng.randrange(liars)}"
+        return Skew(at, name, rng.choice((-3_600_000, -2 * drift, 2 * drift, 3_600_000)))
+    return Skew(at, rng.choice(bare.names), rng.randrange(-drift // 4, drift // 4))
+
+
+def _forget(bare: Storm, rng: random.Random, at: int) -> Fault:
+    what = rng.choice(("votes", "votes", "chain", "disk"))
+    return Forget(at, rng.choice(bare.names), what, rng.randrange(50, 4_000))
+
+
+def _burst(bare: Storm, rng: random.Random, at: int) -> Fault:
+    return Burst(at, rng.choice(bare.names), rng.randrange(10, 60))
