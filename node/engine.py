@@ -66,7 +66,7 @@ INBOX_MAX: Final = 1024
 TICK_MS: Final = 20
 ATTACH_YOUNGER_MS: Final = 200
 ATTACH_BYTES_MAX: Final = 128 << 10
-ANSWER_AGAIN_MS: Final = 500
+ANSWER_AFTER_MS: Final = 500
 
 _log = log.get("engine")
 
@@ -150,7 +150,9 @@ class Engine:
         self._outcomes: dict[bytes, Outcome] = {}
         self._awaiting: Certificate | None = None
         self._evidence: dict[tuple[bytes, int], Evidence] = {}
-        self._answered_ms: dict[bytes, int] = {}
+        self._behind: dict[bytes, tuple[int, int]] = {}
+        """Peer -> the decided height that it voted on last, and since when (mono) or when it was
+        answered."""
         self._committed_ms = clock.mono_ms()
         self._lost: dict[bytes, trio.Event] = {}
 
@@ -667,14 +669,17 @@ class Engine:
         return frames.frame(frames.STATUS, [self._chain.height, self._chain.hash])
 
     def _answer_decided(self, validator: bytes, height: int) -> None:
-        """Rule 6: the block and its certificate, once in a while for each asker."""
+        """Rule 6: the block and its certificate, for one that goes on voting on that height. A
+        slow one votes on each height too late, and is about to decide it by itself."""
         peer = self._roster.network_key(validator)
         if peer is None or height > self._chain.height:
             return
         now = self._clock.mono_ms()
-        if now - self._answered_ms.get(peer, -ANSWER_AGAIN_MS) < ANSWER_AGAIN_MS:
+        known, since_ms = self._behind.get(peer, (-1, now))
+        if known != height or now - since_ms >= ANSWER_AFTER_MS:
+            self._behind[peer] = height, now
+        if known != height or now - since_ms < ANSWER_AFTER_MS:
             return
-        self._answered_ms[peer] = now
         sealed = self._chain.blocks.sealed(height)
         if sealed is not None and len(sealed.raw) < FRAME_BYTES_MAX[Channel.CHAIN]:
             payload = bytes([frames.BLOCK]) + sealed.raw

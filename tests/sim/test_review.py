@@ -252,11 +252,23 @@ def test_a_stale_voter_asks_for_one_block_at_a_time() -> None:
             return send(to, channel, payload)
 
         node.network.send = counted  # type: ignore[method-assign,assignment]
-        for height in range(1, 6):
-            vote = Commit(height, 0, sha256(b"x"), consensus_key("v3"), UNSIGNED)
-            await node.engine.vote_received(signed(world, "v3", vote), peer)
-        await trio.sleep(0.1)
+
+        async def vote_on(*heights: int) -> None:
+            for height in heights:
+                vote = Commit(height, 0, sha256(b"x"), consensus_key("v3"), UNSIGNED)
+                await node.engine.vote_received(signed(world, "v3", vote), peer)
+            await trio.sleep(0.1)
+
+        await vote_on(1, 2, 3, 4, 5)
+        assert sent == [], "one that is merely slow decides by itself"
+        await trio.sleep(0.5)
+        await vote_on(5, 5, 5)
+        assert len(sent) == 1, "one that stays there is helped"
+        await vote_on(5)
         assert len(sent) == 1
+        await trio.sleep(0.5)
+        await vote_on(5)
+        assert len(sent) == 2
 
     run_world(8, scenario, PARAMS)
 
