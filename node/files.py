@@ -8,6 +8,7 @@ import fcntl
 import os
 import secrets
 from pathlib import Path
+from typing import Final, Protocol
 
 from consensus.primitives.errors import LocalFault
 
@@ -19,50 +20,138 @@ def io_fault(code: str, path: Path, error: OSError) -> LocalFault:
     return LocalFault(code, f"{path}: {error.strerror or error}")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a folder's new names durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+class FileCalls(Protocol):
+    """What durable files ask of an operating system. Raises OSError.
+
+    The real one is ``SystemCalls``; simulations have one that crashes at each of these calls.
+    """
+
+    def read(self, path: Path) -> bytes:
+        """All of a file, as other processes see it: it need not be on disk yet."""
+
+    def open(self, path: Path, flags: int, mode: int = 0o600) -> int: ...
+
+    def write(self, handle: int, data: memoryview) -> int:
+        """How many bytes were taken."""
+
+    def fdatasync(self, handle: int) -> None: ...
+
+    def fsync(self, handle: int) -> None: ...
+
+    def close(self, handle: int) -> None: ...
+
+    def replace(self, source: Path, target: Path) -> None: ...
+
+    def link(self, source: Path, target: Path) -> None: ...
+
+    def remove(self, path: Path) -> None:
+        """A file that is not there is as good as removed."""
+
+    def make_folder(self, path: Path) -> None:
+        """With its name durable; one that is there is left alone."""
+
+    def sync_folder(self, path: Path) -> None:
+        """Make a folder's new names durable."""
+
+
+class SystemCalls:
+    """``FileCalls`` of this machine."""
+
+    def read(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    def open(self, path: Path, flags: int, mode: int = 0o600) -> int:
+        return os.open(path, flags, mode)
+
+    def write(self, handle: int, data: memoryview) -> int:
+        return os.write(handle, data)
+
+    def fdatasync(self, handle: int) -> None:
+        os.fdatasync(handle)
+
+    def fsync(self, handle: int) -> None:
         os.fsync(handle)
-    finally:
+
+    def close(self, handle: int) -> None:
         os.close(handle)
 
+    def replace(self, source: Path, target: Path) -> None:
+        os.replace(source, target)
 
-def write_durably(path: Path, data: bytes, mode: int = 0o600, *, replace: bool = True) -> None:
+    def link(self, source: Path, target: Path) -> None:
+        os.link(source, target)
+
+    def remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def make_folder(self, path: Path) -> None:
+        if not path.is_dir():
+            path.mkdir(mode=0o700, exist_ok=True)
+            self.sync_folder(path.parent)
+
+    def sync_folder(self, path: Path) -> None:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+SYSTEM: Final = SystemCalls()
+
+
+def write_durably(
+    path: Path,
+    data: bytes,
+    mode: int = 0o600,
+    *,
+    replace: bool = True,
+    calls: FileCalls = SYSTEM,
+) -> None:
     """Make ``path`` hold ``data`` in one step: after a crash it is as before or whole.
 
     Raises OSError, FileExistsError for a file that is there unless ``replace``.
     """
     scratch = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        handle = calls.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             view = memoryview(data)
             while view:
-                view = view[os.write(handle, view) :]
-            os.fsync(handle)
+                view = view[calls.write(handle, view) :]
+            calls.fsync(handle)
         finally:
-            os.close(handle)
+            calls.close(handle)
         if replace:
-            os.replace(scratch, path)
+            calls.replace(scratch, path)
         else:
-            os.link(scratch, path)  # unlike a rename, never takes another file's place
+            calls.link(scratch, path)  # unlike a rename, never takes another file's place
     finally:
-        scratch.unlink(missing_ok=True)
-    sync_folder(path.parent)
+        calls.remove(scratch)
+    calls.sync_folder(path.parent)
 
 
 class DurableFile:
-    """``node.ports.AppendFile`` on a real disk."""
+    """``node.ports.AppendFile`` on a disk."""
 
-    def __init__(self, path: Path, code: str = "VOTE_LOG_IO") -> None:
+    def __init__(self, path: Path, code: str = "VOTE_LOG_IO", calls: FileCalls = SYSTEM) -> None:
         self._path = path
         self._code = code
+        self._calls = calls
         self._handle: int | None = None
 
     def read(self) -> bytes | None:
+        """What a process that was killed left unsynced is made durable before anybody acts on it:
+        a vote that is read, and sent again, must outlive the next power cut."""
+        calls = self._calls
         try:
-            return self._path.read_bytes()
+            handle = calls.open(self._path, os.O_RDONLY)
+            try:
+                calls.fsync(handle)
+            finally:
+                calls.close(handle)
+            calls.sync_folder(self._path.parent)
+            return calls.read(self._path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -71,11 +160,11 @@ class DurableFile:
     def append(self, data: bytes) -> None:
         try:
             if self._handle is None:
-                self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+                self._handle = self._calls.open(self._path, os.O_WRONLY | os.O_APPEND)
             view = memoryview(data)
             while view:
-                view = view[os.write(self._handle, view) :]
-            os.fdatasync(self._handle)
+                view = view[self._calls.write(self._handle, view) :]
+            self._calls.fdatasync(self._handle)
         except OSError as error:
             raise io_fault(self._code, self._path, error) from None
 
@@ -83,14 +172,14 @@ class DurableFile:
         self.close()
         try:
             # A lost vote log often went with its folder.
-            self._path.parent.mkdir(mode=0o700, exist_ok=True)
-            write_durably(self._path, data)
+            self._calls.make_folder(self._path.parent)
+            write_durably(self._path, data, calls=self._calls)
         except OSError as error:
             raise io_fault(self._code, self._path, error) from None
 
     def close(self) -> None:
         if self._handle is not None:
-            os.close(self._handle)
+            self._calls.close(self._handle)
             self._handle = None
 
 
@@ -106,7 +195,7 @@ class ReportFolder:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             write_durably(path, data)
-            sync_folder(self._folder.parent)
+            SYSTEM.sync_folder(self._folder.parent)
             found = [one for one in self._folder.iterdir() if not one.name.startswith(".")]
             found.sort(key=lambda one: (one.stat().st_mtime_ns, one.name))
             for old in found[: -self._files_max]:

@@ -35,7 +35,7 @@ class AppendFile(Protocol):
     """One durable file that only grows, until it is replaced as a whole."""
 
     def read(self) -> bytes | None:
-        """All of it; None if there is no such file."""
+        """All of it, durable from now on; None if there is no such file."""
 
     def append(self, data: bytes) -> None:
         """Returns when the bytes are on disk. Raises LocalFault DISK_FULL or VOTE_LOG_IO."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 
 import pytest
@@ -189,11 +188,11 @@ def test_an_own_vote_that_the_log_lacks_stops_voting() -> None:
         await _work(world, 5)
         machine = world.machines["v3"]
         await world.crash("v3")
-        backup = copy.deepcopy((machine.votes, machine.kv))
+        backup = machine.disk.backup()
         world.start("v3")
         await _work(world, 10)
         await world.crash("v3")
-        machine.votes, machine.kv = backup
+        machine.disk.restore(backup)
         node = world.start("v3")
         await world.until(
             lambda: VoteLog(machine.votes, consensus_key("v3")).floor > node.chain.height

@@ -21,6 +21,7 @@ from consensus.block import Block
 from consensus.certificates import Certificate
 from consensus.params import Params
 from consensus.primitives.crypto import public_key, sha256
+from consensus.primitives.errors import LocalFault
 from consensus.transaction import Call, Transaction, TransactionBody
 from contracts.runtime.executor import run_query
 from contracts.runtime.package import Package
@@ -34,14 +35,22 @@ from genesis.document import (
 )
 from node.admission import Admitted
 from node.chain import Load
-from node.clock import InlineBlocking
 from node.mempool import Mempool
 from node.node import Node, Ports, Voter
-from node.store.memory import MemoryKV
 from node.wal import VoteLog
 from node.workers import InlineVerifier
 from p2p.ports import Handler, Network
 from p2p.virtual import VirtualConditions, VirtualNetwork
+from tests.sim.disk import (
+    NEXT_VOTES,
+    VOTES,
+    FileView,
+    Loss,
+    ProcessCrash,
+    VirtualBlocking,
+    VirtualDisk,
+    VirtualKV,
+)
 
 EPOCH_MS = 1_790_000_000_000
 GLN = "9520123000004"
@@ -94,10 +103,12 @@ class VirtualClock:
         await trio.sleep(duration_ms / 1000)
 
 
+@functools.cache
 def seed_of(name: str) -> bytes:
     return sha256(name.encode())
 
 
+@functools.cache
 def consensus_key(name: str, kind: str = "consensus") -> bytes:
     return public_key(seed_of(f"{name} {kind}"))
 
@@ -140,6 +151,7 @@ def shared(packages: Sequence[Package]) -> Registry:
 
 
 Join = Callable[[Handler], Network]
+_ALL_LOST = Loss()
 
 
 @dataclass
@@ -148,15 +160,14 @@ class Machine:
 
     name: str
     validator: bool
-    kv: MemoryKV = field(default_factory=MemoryKV)
-    votes: MemoryFile = field(default_factory=MemoryFile)
+    disk: VirtualDisk = field(default_factory=VirtualDisk)
     seed_kind: str = "consensus"
-    next_votes: MemoryFile | None = None
-    """The log of the key that is to follow, while the key is rotated."""
     reports: MemoryReports = field(default_factory=MemoryReports)
     clock: VirtualClock = field(default_factory=VirtualClock)
     node: Node | None = None
     scope: trio.CancelScope | None = None
+    plugged: bool = False
+    """Whether the process has a network end."""
     stopped: trio.Event = field(default_factory=trio.Event)
     failure: BaseExceptionGroup[BaseException] | None = None
     identity: str = ""
@@ -168,8 +179,30 @@ class Machine:
         self.identity = self.identity or self.name
 
     @property
+    def kv(self) -> VirtualKV:
+        return self.disk.kv
+
+    @kv.setter
+    def kv(self, kv: VirtualKV) -> None:
+        self.disk.kv = kv
+
+    @property
+    def votes(self) -> FileView:
+        return FileView(self.disk)
+
+    @votes.setter
+    def votes(self, votes: FileView) -> None:
+        self.disk.put(VOTES, votes.data)
+
+    @property
+    def next_votes(self) -> FileView | None:
+        """The log of the key that is to follow, while the key is rotated."""
+        view = FileView(self.disk, NEXT_VOTES)
+        return None if view.data is None else view
+
+    @property
     def network_key(self) -> bytes:
-        return public_key(seed_of(f"{self.identity} network"))
+        return consensus_key(self.identity, "network")
 
     @property
     def place(self) -> bytes:
@@ -236,26 +269,39 @@ class World:
     def start(
         self, name: str, vote_from: int | None = None, mempool: Mempool | None = None
     ) -> Node:
-        """Boot a machine on the disks it has."""
+        """Boot a machine on the disk it has. Raises LocalFault when it does not come up, CRASHED
+        for a fault of its disk that ended the process meanwhile."""
         assert self.nursery is not None
         machine = self.machines[name]
         voters = []
         if machine.validator:
             seed = seed_of(f"{machine.identity} {machine.seed_kind}")
-            voters = [Voter(seed, machine.votes, vote_from)]
+            voters = [Voter(seed, machine.disk.file(), vote_from)]
             if machine.next_votes is not None:
-                voters.append(Voter(seed_of(f"{name} consensus next"), machine.next_votes))
+                seed = seed_of(f"{name} consensus next")
+                voters.append(Voter(seed, machine.disk.file(NEXT_VOTES)))
 
         def plug_in(handler: Handler) -> Network:
+            machine.plugged = True
             return self.network.add(machine.network_key, handler, name, machine.place)
 
         def join(handler: Handler) -> Network:
             return plug_in(handler) if machine.bent is None else machine.bent(handler, plug_in)
 
         ports = Ports(
-            machine.clock, InlineBlocking(), InlineVerifier(), machine.kv, join, machine.reports
+            machine.clock,
+            VirtualBlocking(machine.disk),
+            InlineVerifier(),
+            machine.kv,
+            join,
+            machine.reports,
         )
-        machine.node = Node(self.document, ports, voters, mempool, self.load)
+        machine.disk.boot()
+        machine.disk.on_crash = functools.partial(self._cut_off, machine)
+        try:
+            machine.node = Node(self.document, ports, voters, mempool, self.load)
+        except ProcessCrash:
+            raise LocalFault("CRASHED", f"{name} crashed while it booted") from None
         machine.stopped = trio.Event()
         machine.scope = trio.CancelScope()
         machine.failure = None
@@ -299,8 +345,7 @@ class World:
     def make_next_key(self, name: str) -> bytes:
         """What ``hansa node rotate`` does; the machine has it from its next start on."""
         key = consensus_key(name, "consensus next")
-        votes = self.machines[name].next_votes = MemoryFile()
-        VoteLog.create(votes, key)
+        VoteLog.create(FileView(self.machines[name].disk, NEXT_VOTES), key)
         return key
 
     def make_vote_log(self, name: str) -> None:
@@ -315,21 +360,35 @@ class World:
             with machine.scope:
                 await node.run()
         except BaseExceptionGroup as error:
-            machine.failure = error
+            machine.failure = error.split(ProcessCrash)[1]
         finally:
-            self.network.remove(machine.place)
+            self._cut_off(machine)
             machine.node = None
             machine.stopped.set()
             for watcher in self.watchers:
                 watcher.stopped(machine.name, machine.failure)
 
-    async def crash(self, name: str) -> None:
-        """End a process as kill -9 does; what was not synced is lost."""
+    def _cut_off(self, machine: Machine) -> None:
+        """No message leaves the process any more, and it ends when its tasks next wait."""
+        if machine.plugged:
+            machine.plugged = False
+            self.network.remove(machine.place)
+        if machine.scope is not None:
+            machine.scope.cancel()
+
+    def kill(self, name: str, loss: Loss | None = _ALL_LOST) -> None:
+        """End a process at this very instant; it is gone when it has ``stopped``. Without a
+        ``loss`` as kill -9 does, else as a power cut does."""
         machine = self.machines[name]
-        assert machine.scope is not None
-        machine.scope.cancel()
-        await machine.stopped.wait()
-        machine.kv.crash()
+        if machine.node is not None:
+            machine.disk.end(loss)
+            self._cut_off(machine)
+
+    async def crash(self, name: str, loss: Loss | None = _ALL_LOST) -> None:
+        """``kill``, and wait until the process is gone."""
+        self.kill(name, loss)
+        if self.machines[name].node is not None:
+            await self.machines[name].stopped.wait()
 
     def start_all(self) -> None:
         for name, machine in self.machines.items():
