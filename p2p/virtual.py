@@ -28,7 +28,7 @@ from p2p.ports import FRAME_BYTES_MAX, Channel, Handler, PeerAddress, PeerUnavai
 from p2p.virtual_link import Exchange, Link
 
 Tap = Callable[[bytes, bytes, Channel, bytes], None]
-"""(source, target, channel, payload)"""
+"""(source, a place; target, a key; channel; payload)"""
 Fate = Literal["loss", "duplicate", "reorder"]
 
 
@@ -74,7 +74,7 @@ class VirtualNetwork:
         self.slow_ms: dict[bytes, int] = {}
         """Place -> how much longer everything takes to and from a slow machine."""
         self.taps: list[Tap] = []
-        """Called with each channel message that a node hands in for a connected peer, by keys."""
+        """Called with each channel message that a node hands in for a connected peer."""
         self.serving: dict[tuple[bytes, bytes], trio.Event] = {}
         """(Place, peer's key) that is being served by a link, until its handler heard the end."""
         self._nodes: dict[bytes, VirtualNode] = {}
@@ -331,7 +331,7 @@ class VirtualNode:
             return False
         self.sent_bytes[peer] = self.sent_bytes.get(peer, 0) + len(payload)
         for tap in self.hub.taps:
-            tap(self.key, peer, channel, payload)
+            tap(self.place, peer, channel, payload)
         link.carry(self.place, channel, payload)
         return True
 
