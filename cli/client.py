@@ -265,6 +265,10 @@ class Client:
         """The node's own report: height, peers, mempool, versions."""
         return self._object("GET", "/v1/status")
 
+    def doctor(self) -> dict[str, Any]:
+        """What the node finds wrong: ``verdict``, ``findings`` and the ``vitals`` behind them."""
+        return self._object("GET", "/v1/doctor")
+
     def contracts(self) -> dict[str, Any]:
         """The contracts' schema."""
         return self._object("GET", "/v1/contracts")

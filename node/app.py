@@ -21,6 +21,7 @@ from node.clock import SystemClock, ThreadBlocking
 from node.config import NodeConfig
 from node.files import DurableFile, FolderLock, ReportFolder
 from node.keystore import load_key
+from node.last_words import forget_failure, note_failure
 from node.mempool import Mempool
 from node.node import Node, Ports, Voter
 from node.service import LocalService, not_admitted
@@ -93,9 +94,15 @@ def run_node(config: NodeConfig, passphrase: str, *, vote_from: int | None = Non
     lock.acquire()
     try:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        forget_failure(config.folder)
         trio.run(_run, config, document, keys, vote_from)
     except BaseExceptionGroup as group:
-        raise _expected(group) from group
+        error = _expected(group)
+        note_failure(config.folder, error)
+        raise error from group
+    except Exception as error:
+        note_failure(config.folder, error)
+        raise
     finally:
         lock.release()
 
@@ -155,7 +162,7 @@ async def _run(
         mempool = Mempool(config.mempool.txs_max, config.mempool.bytes_max)
         node = Node(document, ports, voters, mempool)
         _check_membership(node, keys)
-        service = LocalService(node, public_key(keys.network), config.node.name)
+        service = LocalService(node, public_key(keys.network), config.node.name, config.folder)
         async with trio.open_nursery() as nursery:
             await nursery.start(_stop_on_signal, nursery.cancel_scope)
             if pool is not None:

@@ -64,9 +64,7 @@ class Observed:
     """Height of a round that ended without a decision, and who was to propose in it."""
     refused_contents: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=KEPT))
     """Height and reason."""
-    refused_txs: deque[tuple[int, str]] = field(
-        default_factory=lambda: deque(maxlen=REFUSALS_KEPT)
-    )
+    refused_txs: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=REFUSALS_KEPT))
     """When and with which code this node's own clients were refused."""
     reports: deque[tuple[str, int, str]] = field(default_factory=lambda: deque(maxlen=KEPT))
     """Of outcomes that differ: kind, height, the sentence."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncGenerator, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 import trio
@@ -22,8 +24,10 @@ from node.api.service import (
     SubmitResult,
     TxStatus,
 )
+from node.doctor.examine import diagnose, verdict
 from node.node import Node
 from node.store.blocks import Recorded
+from node.vitals import Disk, vitals_of
 
 READY_BEHIND_MAX: Final = 2
 """A node further behind the highest told tip than this is not ready."""
@@ -47,12 +51,16 @@ def not_admitted(height: int, network_key: bytes) -> str:
 class LocalService:
     """Answers from this node's own chain and mempool."""
 
-    def __init__(self, node: Node, network_key: bytes, name: str) -> None:
-        """``name`` is used for as long as the state has none for this node."""
+    def __init__(
+        self, node: Node, network_key: bytes, name: str, folder: Path | None = None
+    ) -> None:
+        """``name`` is used for as long as the state has none for this node; ``folder`` is where its
+        data is, if it is on a disk."""
         self._node = node
         self._chain = node.chain
         self._network_key = network_key
         self._name = name
+        self._folder = folder
         self._reading = trio.Lock()
 
     @property
@@ -273,6 +281,22 @@ class LocalService:
             "missed_turns": lapse.misses,
             "until_height": lapse.skipped_until if waits else None,
         }
+
+    def doctor(self) -> dict[str, Any]:
+        vitals = vitals_of(self._node, self._network_key, self.name, _version(), self._disk())
+        findings = diagnose(vitals)
+        return {
+            "verdict": verdict(vitals, findings),
+            "findings": [one.to_json() for one in findings],
+            "vitals": vitals.to_json(),
+        }
+
+    def _disk(self) -> Disk | None:
+        try:
+            usage = None if self._folder is None else shutil.disk_usage(self._folder)
+        except OSError:
+            return None
+        return None if usage is None else Disk(usage.free, usage.total)
 
     def contracts(self) -> dict[str, Any]:
         return self._chain.registry.schema()

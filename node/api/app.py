@@ -437,6 +437,11 @@ def _add_operator_routes(app: FastAPI, service: NodeService) -> None:
         """Heights, peers, mempool and versions."""
         return _json(service.status())
 
+    @app.get("/v1/doctor")
+    async def doctor() -> Response:
+        """Why this node or the network does not advance, in words; and what that is judged by."""
+        return _json(service.doctor())
+
     @app.get("/health/live")
     async def live() -> Response:
         """200 while the process answers."""

@@ -120,6 +120,9 @@ class NodeService(Protocol):
     def status(self) -> dict[str, Any]:
         """For operators: ``height`` and ``block_time_ms`` of the tip, peers, mempool, versions."""
 
+    def doctor(self) -> dict[str, Any]:
+        """``verdict`` (a sentence), ``findings`` and the ``vitals`` that they were judged by."""
+
     def contracts(self) -> dict[str, Any]:
         """The contracts' schema: methods, arguments, documentation."""
 

@@ -1,0 +1,1 @@
+"""Why a node or the network does not advance, in plain words."""
