@@ -6,12 +6,13 @@ RUN := .venv/.installed
 DEV := .venv/.installed-dev
 PYTEST_ARGS ?=
 CONFORMANCE_ARGS ?=
+SEEDS ?= 200
 
 # Compiled modules are kept: a network's nodes start several times faster with them.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test conformance corpus divergence lint format check bench bench-quick bench-faults lock clean
+.PHONY: help setup demo demo-once test conformance corpus divergence lint format check sim bench bench-quick bench-faults lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ format: $(DEV)  ## Reformat the sources
 	@.venv/bin/ruff format .
 
 check: lint test  ## Everything a change must pass
+
+sim: $(DEV)  ## Seeded worlds of whole nodes under faults; SEEDS=n of them, resumable
+	@$(PYTHON_VENV) -m scripts.sim --seeds $(SEEDS)
 
 bench: $(RUN)  ## Measure the network and its parts (build/bench.json)
 	@$(PYTHON_VENV) -m scripts.bench

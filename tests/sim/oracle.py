@@ -55,6 +55,7 @@ class Oracle:
         self.violation: Violation | None = None
         self.chain: dict[int, Block] = {}
         """Every committed block, by height."""
+        self._moments: dict[int, float] = {}
         self.positions: dict[bytes, tuple[int, int]] = {}
         """Transaction id -> where it stands in the chain."""
         self.accepted_at: dict[bytes, tuple[str, float, Transaction]] = {}
@@ -89,6 +90,10 @@ class Oracle:
     def height(self) -> int:
         """Of the highest block that any machine committed."""
         return max(self.chain, default=0)
+
+    def first_at(self, height: int) -> float:
+        """The moment (virtual seconds) at which a height was committed first; infinite if never."""
+        return self._moments.get(height, float("inf"))
 
     # --- what the scenario tells -------------------------------------------------------------
 
@@ -171,6 +176,7 @@ class Oracle:
         if parent is not None and block.header.parent != parent.hash:
             self._found(f"block {height} does not stand on block {height - 1}")
         self.chain[height] = block
+        self._moments[height] = trio.current_time()
         for index, raw in enumerate(block.bodies):
             tx_id = Transaction.parse(raw).tx_id
             if tx_id in self.positions:

@@ -22,7 +22,7 @@ from node.mempool import Mempool
 from p2p.virtual import VirtualConditions
 from tests.sim.oracle import Oracle, Violation, unwrapped
 from tests.sim.quick import quickly
-from tests.sim.weather import Burst, Crash, Cut, Fault, Forget, Rain, Skew, Storm
+from tests.sim.weather import Crash, Cut, Fault, Forget, Rain, Skew, Storm
 from tests.sim.world import Machine, World, run_world
 
 HEIGHTS: Final = 50
@@ -45,6 +45,8 @@ class Result:
     height_healed: int
     """The highest block when the storm ended."""
     recovery_ms: int
+    """From there to the first new block."""
+    caught_up_ms: int
     """From there to a new block at every sound machine."""
     timeout_ms: int
     """``round_timeout_ms`` of the run."""
@@ -108,13 +110,19 @@ class Play:
             trace=trace,
             height=self.oracle.height,
             height_healed=self.height_healed,
-            recovery_ms=round((self.recovered_at - self.healed_at) * 1000),
+            recovery_ms=self._since_healing(self.oracle.first_at(self.height_healed + 1)),
+            caught_up_ms=self._since_healing(self.recovered_at),
             timeout_ms=self.storm.params.round_timeout_ms,
             virtual_ms=round(self._ended_at * 1000),
             transactions=len(self.oracle.positions),
             rounds_max=self.oracle.round_max,
             violation=violation,
         )
+
+    def _since_healing(self, moment: float) -> int:
+        """Milliseconds; -1 for what never came."""
+        reached = self.healed and self.healed_at <= moment < float("inf")
+        return round((moment - self.healed_at) * 1000) if reached else -1
 
     async def _scenario(self, world: World) -> None:
         self.world = world

@@ -120,12 +120,16 @@ class Storm:
         return max(self.limits.tolerated_liars, 1) if self.validators > 2 else 0
 
 
-SIZES: Final = (*[("byzantine", 4, 0)] * 6, *[("byzantine", 4, 1)] * 4, ("byzantine", 5, 0)) + (
+SIZES: Final = (
+    *[("byzantine", 4, 0)] * 6,
+    *[("byzantine", 4, 1)] * 4,
+    ("byzantine", 5, 0),
     ("byzantine", 7, 0),
     ("crash", 3, 0),
     ("crash", 3, 1),
     ("crash", 5, 0),
 )
+"""Fault model, validators, full nodes: each as often as it stands here."""
 
 
 def storm_of(seed: int) -> Storm:
