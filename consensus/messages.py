@@ -162,7 +162,9 @@ def decode_vote(raw: bytes) -> Vote:
     wire = KINDS.get(raw[0]) if raw else None
     if wire is None:
         raise PeerFault("MESSAGE_MALFORMED", "a consensus message of no known kind")
-    return wire.decode(raw[1:])
+    vote = wire.decode(raw[1:])
+    vote.__dict__["raw"] = raw[1:]  # its one encoding, so it need not be made again
+    return vote
 
 
 def contradiction(one: Vote, other: Vote, chain_id: bytes) -> Evidence | None:

@@ -19,20 +19,24 @@ from node.api.app import make_app
 from node.api.server import serve_api
 from node.clock import SystemClock, ThreadBlocking
 from node.config import NodeConfig
-from node.files import DurableFile, FolderLock, ReportFolder
+from node.files import DurableFile, FolderLock, ReportFolder, io_fault
 from node.keystore import load_key
 from node.last_words import forget_failure, note_failure
 from node.mempool import Mempool
 from node.node import Node, Ports, Voter
-from node.service import LocalService, not_admitted
+from node.service import LocalService, not_admitted, software_version
 from node.setup import CHAIN, NEXT_KEY, NEXT_VOTES, VOTES
 from node.store.kv import LevelKV
+from node.tape import TapeFiles
 from node.wal import FILE_NAME
 from node.workers import InlineVerifier, VerifyPool
 from p2p.host import Host, HostConfig
 from p2p.ports import Handler, Network
 
 REPORTS: Final = "reports"
+RECORDINGS: Final = "flight"
+RECORDINGS_MAX: Final = 8
+TAPE: Final = "tape"
 SWITCH_INTERVAL_S: Final = 0.0005
 """Threads here wait for the disk and return once; with the default of 5 ms each return would wait
 that long for a busy event loop."""
@@ -129,6 +133,7 @@ async def _run(
     keys: Keys,
     vote_from: int | None,
 ) -> None:
+    tape = _tape(config)
     kv = LevelKV(config.folder / CHAIN)
     votes = [DurableFile(config.folder / one / FILE_NAME) for one in (VOTES, NEXT_VOTES)]
     processes = config.workers.verify_processes
@@ -153,7 +158,16 @@ async def _run(
 
     try:
         reports = ReportFolder(config.folder / REPORTS)
-        ports = Ports(SystemClock(), ThreadBlocking(), pool or InlineVerifier(), kv, join, reports)
+        ports = Ports(
+            SystemClock(),
+            ThreadBlocking(),
+            pool or InlineVerifier(),
+            kv,
+            join,
+            reports,
+            ReportFolder(config.folder / RECORDINGS, RECORDINGS_MAX),
+            tape,
+        )
         voters = []
         if keys.consensus is not None:
             voters.append(Voter(keys.consensus, votes[0], vote_from))
@@ -161,6 +175,7 @@ async def _run(
             voters.append(Voter(keys.next_consensus, votes[1]))
         mempool = Mempool(config.mempool.txs_max, config.mempool.bytes_max)
         node = Node(document, ports, voters, mempool)
+        node.recorder.version = software_version()
         _check_membership(node, keys)
         service = LocalService(node, public_key(keys.network), config.node.name, config.folder)
         async with trio.open_nursery() as nursery:
@@ -183,11 +198,21 @@ async def _run(
                 chain_id=document.chain_id,
                 height=node.chain.height,
             )
+        node.recorder.keep("stopped")
+        tape.remove()
         _log.info("node stopped", node=service.name, height=node.chain.height)
     finally:
         for file in votes:
             file.close()
         kv.close()
+
+
+def _tape(config: NodeConfig) -> TapeFiles:
+    folder = config.folder / TAPE
+    try:
+        return TapeFiles(folder)
+    except OSError as error:
+        raise io_fault("FOLDER_UNUSABLE", folder, error) from None
 
 
 async def _stop_on_signal(

@@ -58,6 +58,7 @@ from node.metrics import Metrics
 from node.observed import Committed, Observed
 from node.ports import Blocking, Clock, Reports
 from node.proposer import Proposer
+from node.recorder import Recorder
 from node.roster import Roster
 from node.signer import Signer
 from p2p.ports import FRAME_BYTES_MAX, Channel, Network
@@ -114,6 +115,7 @@ class Engine:
         metrics: Metrics,
         blocking: Blocking,
         reports: Reports,
+        recorder: Recorder,
     ) -> None:
         self._chain = chain
         self._mempool = mempool
@@ -128,6 +130,7 @@ class Engine:
         self._clock = clock
         self._bus = bus
         self._metrics = metrics
+        self._recorder = recorder
         self.observed = Observed(clock.mono_ms())
         self.divergence = Divergence(
             Exchange(chain, network, roster, clock, metrics, lambda: self._signer),
@@ -267,6 +270,7 @@ class Engine:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             nursery.start_soon(self._tick)
+            nursery.start_soon(self._recorder.run)
             if not self._local:
                 self._local.append(self._next_height())
             while True:
@@ -342,7 +346,7 @@ class Engine:
 
     async def _apply(self, event: Input) -> None:
         now = Now(self._clock.wall_ms(), self._clock.mono_ms())
-        self._state, outputs = machine.apply(self._state, event, now)
+        self._state, outputs = self._recorder.apply(self._state, event, now)
         for output in outputs:
             await self._perform(output)
 
@@ -472,7 +476,12 @@ class Engine:
             what = f"{kind.__name__} at height {height}, round {round_}"
             self.observed.memory_lost = f"a peer showed an own {what}, which the vote log lacks"
             _log.error("a peer shows an own vote that the vote log lacks; voting stops", vote=what)
+            self._keep_recording("own-vote-shown")
             self._stop_voting(self._signer)
+
+    def _keep_recording(self, reason: str) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(self._recorder.keep_beside, reason)
 
     # --- executing ---------------------------------------------------------------------------
 
@@ -528,6 +537,7 @@ class Engine:
             outcomes=outcomes,
         )
         self.divergence.held_out(self._mempool.suspect(split.content.wire_ids))
+        self._keep_recording("split")
         assert self._nursery is not None
         self._nursery.start_soon(self.divergence.split, split)
 
@@ -541,6 +551,7 @@ class Engine:
             own=found.own,
             quorum=found.quorums,
         )
+        self._keep_recording("diverged")
         for outcome in self._outcomes.values():
             if outcome.block.hash == found.own:
                 assert self._nursery is not None

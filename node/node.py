@@ -11,7 +11,7 @@ import trio
 from consensus.evidence import Evidence
 from consensus.messages import decode_vote
 from consensus.primitives.crypto import public_key, sha256
-from consensus.primitives.errors import CodecError, LocalFault, PeerFault
+from consensus.primitives.errors import CodecError, HansaError, LocalFault, PeerFault
 from contracts.runtime.registry import Registry
 from genesis.document import GenesisDocument
 from node import frames, log
@@ -23,6 +23,7 @@ from node.engine import Engine
 from node.mempool import Mempool, Pooled
 from node.metrics import Metrics
 from node.ports import AppendFile, Blocking, Clock, Reports, Verifier
+from node.recorder import Recorder, Tape
 from node.recovery import Recovery, answer_seen
 from node.roster import Roster
 from node.signer import Signer
@@ -49,6 +50,10 @@ class Ports:
     network: Callable[[Handler], Network]
     """Makes this node's network end; called once, with the node."""
     reports: Reports
+    recordings: Reports | None = None
+    """Takes what the flight recorder keeps."""
+    tape: Tape | None = None
+    """What the flight recorder writes as it goes."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,15 @@ class Voter:
     seed: bytes = field(repr=False)
     votes: AppendFile
     vote_from: int | None = None
+
+
+def _reason(group: BaseExceptionGroup[BaseException]) -> str:
+    """The code or kind of the first fault in a group."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            return _reason(error)
+        return error.code if isinstance(error, HansaError) else type(error).__name__
+    return ""
 
 
 class Node:
@@ -90,6 +104,7 @@ class Node:
         self._ports = ports
         self._voters = tuple(voters)
         self.bodies = Bodies(self.mempool, self.network, self.roster, ports.clock)
+        self.recorder = Recorder(self.chain.chain_id, ports.blocking, ports.recordings, ports.tape)
         self.engine = Engine(
             self.chain,
             self.mempool,
@@ -102,6 +117,7 @@ class Node:
             self.metrics,
             ports.blocking,
             ports.reports,
+            self.recorder,
         )
         self.sync = Sync(self.chain, self.engine, self.network, self.roster, ports.clock)
         self.gossip = Gossip(self.network, self, ports.clock.mono_ms)
@@ -123,16 +139,20 @@ class Node:
 
     async def run(self) -> None:
         """Runs until cancelled. Raises LocalFault (in an exception group) when it must stop."""
-        async with trio.open_nursery() as nursery:
-            for voter in self._voters:
-                signer = self._open_signer(voter)
-                if signer is not None:
-                    self.engine.become_validator(signer)
-                vote_from = voter.vote_from if signer is None else None
-                nursery.start_soon(self._recover_when_needed, voter, vote_from)
-            nursery.start_soon(self.engine.run)
-            nursery.start_soon(self.sync.run)
-            nursery.start_soon(self._spread)
+        try:
+            async with trio.open_nursery() as nursery:
+                for voter in self._voters:
+                    signer = self._open_signer(voter)
+                    if signer is not None:
+                        self.engine.become_validator(signer)
+                    vote_from = voter.vote_from if signer is None else None
+                    nursery.start_soon(self._recover_when_needed, voter, vote_from)
+                nursery.start_soon(self.engine.run)
+                nursery.start_soon(self.sync.run)
+                nursery.start_soon(self._spread)
+        except* Exception as group:
+            self.recorder.keep(_reason(group))
+            raise
 
     def _open_signer(self, voter: Voter) -> Signer | None:
         """The signer on an intact vote log; None if there is none (any more)."""

@@ -33,7 +33,7 @@ READY_BEHIND_MAX: Final = 2
 """A node further behind the highest told tip than this is not ready."""
 
 
-def _version() -> str:
+def software_version() -> str:
     try:
         return version("hansa-node")
     except PackageNotFoundError:
@@ -248,7 +248,7 @@ class LocalService:
         return {
             "name": self.name,
             "role": self.role,
-            "version": _version(),
+            "version": software_version(),
             "network": node.document.name,
             "chain_id": chain.chain_id.hex(),
             "height": chain.height,
@@ -283,7 +283,8 @@ class LocalService:
         }
 
     def doctor(self) -> dict[str, Any]:
-        vitals = vitals_of(self._node, self._network_key, self.name, _version(), self._disk())
+        disk = self._disk()
+        vitals = vitals_of(self._node, self._network_key, self.name, software_version(), disk)
         findings = diagnose(vitals)
         return {
             "verdict": verdict(vitals, findings),

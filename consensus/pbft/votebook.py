@@ -6,6 +6,7 @@ liar that names far rounds pushes out nobody's votes but its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from consensus.messages import Commit, Prepare, Proposal, RoundChange, Vote
@@ -24,6 +25,12 @@ class VoteBook:
 
     def __len__(self) -> int:
         return sum(len(rounds) for kind in self._votes.values() for rounds in kind.values())
+
+    def __iter__(self) -> Iterator[Vote]:
+        """All votes, in the order in which tallies come upon them."""
+        for kind in self._votes.values():
+            for rounds in kind.values():
+                yield from rounds.values()
 
     def find(self, kind: type[Vote], sender: bytes, round_: int) -> Vote | None:
         return self._votes[kind].get(sender, {}).get(round_)
