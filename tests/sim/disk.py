@@ -385,11 +385,9 @@ class VirtualBlocking:
             await trio.sleep(self._disk.slow_ms / 1000)
 
 
-class FileView:
-    """A vote log's file in an operator's hands: no operation of the machine, and durable at once.
-
-    Also an ``AppendFile``.
-    """
+class MemoryFile:
+    """``AppendFile`` in memory, durable at once: an operator's hand on a machine's vote log, which
+    is no operation of that machine; or a file by itself."""
 
     def __init__(self, disk: VirtualDisk | None = None, path: Path = VOTES) -> None:
         self._disk = VirtualDisk() if disk is None else disk
