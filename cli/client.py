@@ -265,6 +265,10 @@ class Client:
         """The node's own report: height, peers, mempool, versions."""
         return self._object("GET", "/v1/status")
 
+    def flight_recording(self) -> bytes:
+        """What the node's agreement was told lately, for ``hansa debug replay``."""
+        return self._request("GET", "/v1/debug/recording").content
+
     def doctor(self) -> dict[str, Any]:
         """What the node finds wrong: ``verdict``, ``findings`` and the ``vitals`` behind them."""
         return self._object("GET", "/v1/doctor")

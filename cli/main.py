@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "devnet": ("cli.devnet:devnet", "Four validators and a full node on this machine."),
     "status": ("cli.status:status", "What a node says of itself and its peers."),
     "doctor": ("cli.doctor:doctor", "Why a node or the network does not advance; what to do."),
+    "debug": ("cli.debug:debug", "Record what a node's agreement is told, and replay it."),
     "trace": ("cli.trace:trace", "The history of a batch, as events with their transactions."),
     "epcis": ("cli.epcis:epcis", "Submit GS1 EPCIS documents."),
     "call": ("cli.call:call", "Call a contract's method in a signed transaction."),

@@ -282,6 +282,9 @@ class LocalService:
             "until_height": lapse.skipped_until if waits else None,
         }
 
+    def recording(self) -> bytes:
+        return self._node.recorder.recording("asked for")
+
     def doctor(self) -> dict[str, Any]:
         disk = self._disk()
         vitals = vitals_of(self._node, self._network_key, self.name, software_version(), disk)

@@ -442,6 +442,11 @@ def _add_operator_routes(app: FastAPI, service: NodeService) -> None:
         """Why this node or the network does not advance, in words; and what that is judged by."""
         return _json(service.doctor())
 
+    @app.get("/v1/debug/recording")
+    async def recording() -> Response:
+        """What this node's agreement was told lately, as a file for `hansa debug replay`."""
+        return Response(service.recording(), media_type="application/octet-stream")
+
     @app.get("/health/live")
     async def live() -> Response:
         """200 while the process answers."""

@@ -123,6 +123,9 @@ class NodeService(Protocol):
     def doctor(self) -> dict[str, Any]:
         """``verdict`` (a sentence), ``findings`` and the ``vitals`` that they were judged by."""
 
+    def recording(self) -> bytes:
+        """The flight recording: what went into the core lately."""
+
     def contracts(self) -> dict[str, Any]:
         """The contracts' schema: methods, arguments, documentation."""
 

@@ -156,6 +156,9 @@ class MemoryNode:
             "chain_id": CHAIN_ID.hex(),
         }
 
+    def recording(self) -> bytes:
+        return b"recording"
+
     def doctor(self) -> dict[str, Any]:
         return {"verdict": "Nothing is wrong.", "findings": [], "vitals": {"name": "test"}}
 

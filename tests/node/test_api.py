@@ -273,6 +273,8 @@ async def test_unknown_paths_methods_and_the_description() -> None:
         "/v1/positions",
         "/v1/events",
         "/v1/status",
+        "/v1/doctor",
+        "/v1/debug/recording",
         "/health/live",
         "/health/ready",
         "/metrics",
