@@ -22,7 +22,10 @@ from node.roster import Roster
 from p2p.ports import Network, PeerUnavailable
 
 BLOCKS_PER_REQUEST: Final = 128
-TIMEOUT_MS: Final = 10_000
+TIMEOUT_MS: Final = 2_000
+TIMEOUT_MAX_MS: Final = 10_000
+"""How long an answer is waited for; doubled when none came, for one that is large or far away.
+It starts low, since the blocks that this node lacks may be what the network waits for."""
 GRACE_MS: Final = 400
 PAUSE_MS: Final = 200
 DOUBT_MS: Final = 1000
@@ -48,6 +51,8 @@ class Sync:
         moment until which its tip is not believed."""
         self._news = trio.Event()
         self._turn = 0
+        self._patience_ms: dict[bytes, int] = {}
+        """Peer -> how long its answer is waited for, where that is not ``TIMEOUT_MS``."""
 
     @property
     def highest(self) -> int:
@@ -83,6 +88,7 @@ class Sync:
 
     def disconnected(self, peer: bytes) -> None:
         self._heights.pop(peer, None)
+        self._patience_ms.pop(peer, None)
 
     def status_received(self, peer: bytes, height: int) -> None:
         if peer in self._heights:
@@ -115,14 +121,18 @@ class Sync:
             return False
         peer = ahead[self._turn % len(ahead)]
         connected = True
+        asked_ms = self._clock.mono_ms()
+        patience_ms = self._patience_ms.get(peer, TIMEOUT_MS)
         request = encode([before + 1, BLOCKS_PER_REQUEST])
         try:
             raw = await self._network.request(
                 peer,
                 bytes([frames.BLOCKS]) + request,
                 bytes_max=frames.ANSWER_BYTES_MAX,
-                timeout_ms=TIMEOUT_MS,
+                timeout_ms=patience_ms,
             )
+            if 4 * (self._clock.mono_ms() - asked_ms) < patience_ms:
+                self._patience_ms.pop(peer, None)
             blocks = frames.read_blobs(raw, frames.ANSWER_BYTES_MAX)
             if not blocks:
                 # It told a tip that it can't show: believe it no more until it connects again.
@@ -130,6 +140,8 @@ class Sync:
             for one in blocks[:BLOCKS_PER_REQUEST]:
                 await self._engine.block_fetched(read_sealed(one), peer)
         except PeerUnavailable as error:
+            if error.code == "REQUEST_TIMEOUT":
+                self._patience_ms[peer] = min(2 * patience_ms, TIMEOUT_MAX_MS)
             connected = error.code not in ("NOT_CONNECTED", "PEER_DISCONNECTED")
             _log.info("blocks not fetched", peer=self._roster.name(peer), reason=str(error))
         except PeerFault as error:
