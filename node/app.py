@@ -7,6 +7,7 @@ import gc
 import random
 import signal
 import sys
+from contextlib import ExitStack
 from typing import Any, Final
 
 import trio
@@ -19,7 +20,7 @@ from node.api.app import make_app
 from node.api.server import serve_api
 from node.clock import SystemClock, ThreadBlocking
 from node.config import NodeConfig
-from node.files import DurableFile, FolderLock, ReportFolder, io_fault
+from node.files import DurableFile, FolderLock, KeyLock, ReportFolder, io_fault
 from node.keystore import load_key
 from node.last_words import forget_failure, note_failure
 from node.mempool import Mempool
@@ -94,21 +95,25 @@ def run_node(config: NodeConfig, passphrase: str, *, vote_from: int | None = Non
     log.configure(config.log.level, config.log.format, config.log_path)
     document = GenesisDocument.load(config.genesis_path)
     keys = open_keys(config, passphrase)
-    lock = FolderLock(config.folder)
-    lock.acquire()
-    try:
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
-        forget_failure(config.folder)
-        trio.run(_run, config, document, keys, vote_from)
-    except BaseExceptionGroup as group:
-        error = _expected(group)
-        note_failure(config.folder, error)
-        raise error from group
-    except Exception as error:
-        note_failure(config.folder, error)
-        raise
-    finally:
-        lock.release()
+    held = [
+        public_key(seed) for seed in (keys.network, keys.consensus, keys.next_consensus) if seed
+    ]
+    with ExitStack() as locks:
+        wanted: list[FolderLock | KeyLock] = [FolderLock(config.folder), *map(KeyLock, held)]
+        for lock in wanted:
+            lock.acquire()
+            locks.callback(lock.release)
+        try:
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
+            forget_failure(config.folder)
+            trio.run(_run, config, document, keys, vote_from)
+        except BaseExceptionGroup as group:
+            error = _expected(group)
+            note_failure(config.folder, error)
+            raise error from group
+        except Exception as error:
+            note_failure(config.folder, error)
+            raise
 
 
 def _expected(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -7,6 +7,8 @@ import errno
 import fcntl
 import os
 import secrets
+import socket
+import sys
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -202,6 +204,50 @@ class ReportFolder:
                 old.unlink(missing_ok=True)
         except OSError as error:
             raise io_fault("REPORT_IO", path, error) from None
+
+
+class KeyLock:
+    """One process per key on this machine, whatever folder or user has it: a name in the kernel's
+    table of Unix sockets, which goes with the process. (A container of its own is another machine
+    here; what two machines with one key sign is caught by the evidence.)
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._name = b"\0hansa key " + key.hex().encode()
+        self._socket: socket.socket | None = None
+
+    def acquire(self) -> None:
+        """Raises LocalFault KEY_IN_USE naming the process that holds it."""
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(self._name)
+            held.listen()  # so that others can ask who it is
+        except OSError as error:
+            held.close()
+            if error.errno != errno.EADDRINUSE:
+                raise LocalFault("KEY_IN_USE", f"can't make sure of it: {error}") from None
+            raise LocalFault(
+                "KEY_IN_USE",
+                f"process {self._holder()} runs with the key {self._key.hex()} on this machine:"
+                " two would sign against each other",
+            ) from None
+        self._socket = held
+
+    def _holder(self) -> str:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(1)
+            try:
+                asking.connect(self._name)
+                told = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4)
+            except OSError:
+                return "unknown"
+        return str(int.from_bytes(told, sys.byteorder))
+
+    def release(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 class FolderLock:

@@ -142,6 +142,22 @@ def test_a_folder_in_use(net: Devnet) -> None:
     assert str(process.pid) in found.log
 
 
+def test_a_key_in_use(net: Devnet) -> None:
+    """So would one with the same key in another folder: a copy, or a backup that was restored."""
+    node = net.nodes[0]
+    process = net.network.process(node)
+    assert process is not None
+    copy = dataclasses.replace(node, name="copy")
+    leave_out = shutil.ignore_patterns("chain", "lock", "node.log")
+    shutil.copytree(folder(net, node), folder(net, copy), ignore=leave_out)
+    try:
+        found = run_node(net.network, copy)
+    finally:
+        shutil.rmtree(folder(net, copy))
+    ended(found, "KEY_IN_USE")
+    assert str(process.pid) in found.log
+
+
 @pytest.fixture
 def voter(net: Devnet) -> Iterator[NodeSpec]:
     """A validator, stopped; mended by nothing but room on its disk it must vote again."""

@@ -25,6 +25,7 @@ from node.node import Node
 from node.recovery import Recovery
 from p2p.ports import Channel
 from tests.node.test_proposer import contradiction
+from tests.sim.disk import Fault, Strike
 from tests.sim.world import World, consensus_key, run_world, seed_of
 
 PARAMS = Params(round_timeout_ms=1_000, empty_block_interval_ms=3_000)
@@ -535,17 +536,14 @@ def test_a_full_disk_stops_the_node_before_it_votes_or_commits() -> None:
         world.start_all()
         await everywhere(world, [await submit(world, "v0")])
 
-        def fail(*_arguments: object, **_named: object) -> None:
-            raise LocalFault("DISK_FULL", "no space left")
-
-        for name, part in (("v1", world.machines["v1"].votes), ("v2", world.machines["v2"].kv)):
-            method = "append" if name == "v1" else "write"
-            setattr(part, method, fail)
+        for name, operation in (("v1", "write"), ("v2", "batch")):
+            disk = world.machines[name].disk
+            disk.plan(Fault(Strike.FULL), operation=operation)
             tx = await submit(world, "v0")
             with trio.fail_after(60):
                 await world.machines[name].stopped.wait()
             assert faults(world, name) == ["DISK_FULL"]
-            delattr(part, method)
+            disk.full = False
             world.start(name)
             await everywhere(world, [tx, await submit(world, name)])
 

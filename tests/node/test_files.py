@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from consensus.primitives.errors import LocalFault
-from node.files import DurableFile, FolderLock, io_fault, write_durably
+from node.files import (
+    DurableFile,
+    FolderLock,
+    KeyLock,
+    SystemCalls,
+    io_fault,
+    write_durably,
+)
 from tests.node.support import code_of
 
 ROOT = Path(__file__).parents[2]
@@ -98,3 +105,56 @@ def test_one_process_per_folder(tmp_path: Path) -> None:
     again = FolderLock(tmp_path)
     again.acquire()
     again.release()
+
+
+def test_one_process_per_key(tmp_path: Path) -> None:
+    """Whatever folder it has; the holder is named, and its end frees the key."""
+    key = os.urandom(32)
+    code = (
+        "import sys; from node.files import KeyLock;"
+        " lock = KeyLock(bytes.fromhex(sys.argv[1])); lock.acquire(); print('held', flush=True);"
+        " sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, key.hex()]
+    other = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
+    )
+    try:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with pytest.raises(LocalFault, match=f"process {other.pid} ") as caught:
+            KeyLock(key).acquire()
+        assert caught.value.code == "KEY_IN_USE"
+        another = KeyLock(os.urandom(32))
+        another.acquire()
+        another.release()
+    finally:
+        other.kill()
+        other.communicate()
+    lock = KeyLock(key)
+    lock.acquire()
+    assert code_of(KeyLock(key).acquire) == "KEY_IN_USE"
+    lock.release()
+    lock.acquire()
+    lock.release()
+
+
+def test_what_is_read_is_on_disk(tmp_path: Path) -> None:
+    """What a killed process wrote and did not sync would else be gone with the next power cut,
+    after it was acted upon."""
+    path = tmp_path / "file"
+    path.write_bytes(b"votes")
+    done: list[str] = []
+
+    class Noting(SystemCalls):
+        def fsync(self, handle: int) -> None:
+            done.append(f"file of {os.fstat(handle).st_size}")
+
+        def sync_folder(self, path: Path) -> None:
+            done.append(path.name)
+
+        def read(self, path: Path) -> bytes:
+            done.append("read")
+            return super().read(path)
+
+    assert DurableFile(path, calls=Noting()).read() == b"votes"
+    assert done == ["file of 5", tmp_path.name, "read"]

@@ -72,6 +72,13 @@ class Fault:
     """How much of a write is done when it is cut short."""
 
 
+@dataclass
+class _Plan:
+    fault: Fault
+    operation: str
+    left: int
+
+
 class _File:
     def __init__(self, data: bytes = b"", synced: int = 0) -> None:
         self.data = bytearray(data)
@@ -152,18 +159,17 @@ class VirtualDisk:
         self.files: dict[Path, _File] = {}
         self._durable: dict[Path, _File] = {}
         """Which file has which name after a power cut."""
-        self._planned: dict[int, Fault] = {}
+        self._planned: list[_Plan] = []
         self._dead = False
         self._kv = VirtualKV()
         self._kv.disk = self
 
     # --- what a scenario does ----------------------------------------------------------------
 
-    def plan(self, fault: Fault, after: int = 0) -> int:
-        """Let a fault strike at the operation that follows ``after`` more. Returns its number."""
-        number = self.count + after + 1
-        self._planned[number] = fault
-        return number
+    def plan(self, fault: Fault, after: int = 0, operation: str = "") -> None:
+        """Let a fault strike at the operation that follows ``after`` more; with ``operation``
+        only those of this name count."""
+        self._planned.append(_Plan(fault, operation, after))
 
     def unplan(self) -> None:
         """Nothing that was planned strikes any more."""
@@ -251,7 +257,7 @@ class VirtualDisk:
             raise ProcessCrash
         self.count += 1
         self.operations.append(operation)
-        fault = self._planned.pop(self.count, None)
+        fault = self._due(operation)
         if fault is not None and fault.strike in _CRASHES:
             if fault.strike is not Strike.BEFORE:
                 action(1.0 if fault.strike is Strike.AFTER else fault.share)
@@ -266,6 +272,16 @@ class VirtualDisk:
             action(fault.share if fault is not None else 0.0)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return action(1.0)
+
+    def _due(self, operation: str) -> Fault | None:
+        struck = None
+        for plan in list(self._planned):
+            if plan.operation in ("", operation):
+                plan.left -= 1
+                if plan.left < 0:
+                    self._planned.remove(plan)
+                    struck = plan.fault
+        return struck
 
     def sync_names(self, folder: Path) -> None:
         for path in [one for one in self._durable if one.parent == folder]:
