@@ -329,7 +329,8 @@ class Engine:
         if state is None or not isinstance(vote, Proposal) or vote.height != state.context.height:
             return
         content = vote.content
-        if content.proposer == vote.sender and content.digest not in state.contents:
+        timed = content.time_ms > state.context.parent_time_ms + 1  # by its clock, not its parent
+        if timed and content.proposer == vote.sender and content.digest not in state.contents:
             self.observed.clock(vote.sender, content.time_ms - self._clock.wall_ms())
 
     async def _judged(self, peer: bytes, work: Awaitable[None]) -> None:

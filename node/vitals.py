@@ -234,12 +234,14 @@ class _Looking:
             others_connected=sum(one.network_key in connected for one in others),
             others_missing=tuple(one.name for one in others if one.network_key not in connected),
             peers_refusing=tuple(
-                (report["name"], report["last_error"])
-                for report in self.peers.values()
-                if "refused the peer" in report["last_error"]
-                or "refused this node" in report["last_error"]
+                sorted(
+                    (report["name"], report["last_error"])
+                    for report in self.peers.values()
+                    if "refused the peer" in report["last_error"]
+                    or "refused this node" in report["last_error"]
+                )
             ),
-            highest_told=max(node.sync.highest, chain.height),
+            highest_told=max(self._highest_told(limits.honest_witness), chain.height),
             doubted=tuple(map(node.roster.name, node.sync.doubted)),
             agreement=None if node.engine.state is None else self._agreement(node.engine.state),
             waiting_txs=len(mempool),
@@ -281,6 +283,14 @@ class _Looking:
                 number for _, number in scheduled(chain.state, chain.height + SOON_BLOCKS, SOON_MAX)
             ),
         )
+
+    def _highest_told(self, witness: int) -> int:
+        """What t+1 validators have told at least, so that no liar's word counts; where so few are
+        connected, what is believed."""
+        told = self.node.sync.told
+        heights = sorted((told.get(peer, 0) for peer in self.node.roster.validators), reverse=True)
+        counted = heights[witness - 1] if len(heights) >= witness else 0
+        return counted or self.node.sync.highest
 
     def _recovery(self) -> Recovery | None:
         """Of the key that has a vote, if one has."""

@@ -33,8 +33,8 @@ class Finding:
         return asdict(self)
 
 
-_UNREACHED: Final = ("QUORUM_MISSING", "CHAIN_STALLED", "PEERS_MISSING", "LINKS_MISSING")
 _IN_VAIN: Final = ("VOTES_WAIT", "CHAIN_STALLED", "ROUNDS_LOST", "TXS_WAIT")
+_UNREACHED: Final = ("QUORUM_MISSING", "PEERS_MISSING", "LINKS_MISSING", *_IN_VAIN)
 EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
     # A finding on the left accounts for those on the right, which are then not told. Causes first.
     "CONFIG_WRONG": ("PROCESS_FAILED", "PROCESS_DOWN"),

@@ -188,7 +188,7 @@ def check_clocks(case: Case) -> Iterator[Finding]:
             f" {v.quorum} votes are needed, so proposals are refused as too early or too late."
             f" From their median: {told}.",
             f"Have every operator compare with true time. {mend}",
-            tuple(sorted(wrong)),
+            tuple(sorted(offs)),
             rule,
         )
     for name, off in sorted(wrong.items()):
