@@ -1,0 +1,346 @@
+"""What the core was told, as bytes: nothing that a decision may depend on is lost or left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consensus.messages import Prepare, RoundChange
+from consensus.params import Params
+from consensus.pbft import inputs, machine
+from consensus.pbft import outputs as out
+from consensus.pbft.inputs import Input, NewHeight, Now, OwnVotes
+from consensus.pbft.journal import (
+    MARK_BYTES,
+    Entry,
+    decode_entry,
+    decode_state,
+    encode_entry,
+    encode_state,
+    outputs_mark,
+    state_digest,
+)
+from consensus.pbft.outputs import Output
+from consensus.pbft.state import State
+from consensus.pbft.votebook import VoteBook
+from consensus.primitives.codec import encode
+from consensus.primitives.crypto import sha256
+from consensus.primitives.errors import CodecError, PeerFault
+from tests.consensus.pbft.world import FAST, World
+from tests.vectors.samples import CHAIN_ID, KEYS, VALIDATORS, samples
+
+WIRES: dict[str, Any] = samples()
+PROPOSAL, CHANGE, PREPARE = WIRES["Proposal"], WIRES["RoundChange"], WIRES["Prepare"]
+COMMIT, CONTENT = WIRES["Commit"], WIRES["Content"]
+PREPARED = WIRES["PreparedCertificate"]
+
+moments = st.integers(0, 2**53)
+rounds = st.integers(0, 2**32 - 1)
+hashes = st.binary(min_size=32, max_size=32)
+votes = st.sampled_from([PROPOSAL, CHANGE, PREPARE, COMMIT]).flatmap(
+    lambda vote: st.builds(lambda round_: dataclasses.replace(vote, round=round_), rounds)
+)
+own_votes = st.builds(
+    OwnVotes,
+    st.sampled_from([None, PROPOSAL]),
+    st.sampled_from([None, PREPARE]),
+    st.sampled_from([None, COMMIT]),
+    st.sampled_from([None, CHANGE]),
+    st.sampled_from([None, PREPARED]),
+    st.sampled_from([(), (CONTENT,)]),
+)
+new_heights = st.builds(
+    NewHeight,
+    hashes,
+    st.integers(0, 2**63 - 1),
+    hashes,
+    moments,
+    st.just(VALIDATORS),
+    st.just(VALIDATORS),
+    st.sampled_from([Params(), FAST, Params(fault_model="crash")]),
+    st.permutations(range(4)).map(tuple),
+    st.sampled_from([None, *KEYS]),
+    own_votes,
+)
+events = st.one_of(
+    new_heights,
+    st.builds(inputs.Received, votes),
+    st.builds(inputs.Signed, votes),
+    st.builds(inputs.Built, rounds, st.just(CONTENT)),
+    st.builds(inputs.Executed, hashes, st.none() | hashes, st.text(max_size=200)),
+    st.builds(inputs.Tick, st.none() | moments),
+    st.builds(inputs.Connected, hashes),
+)
+results = st.none() | st.binary(min_size=MARK_BYTES, max_size=MARK_BYTES) | st.just("A_CODE")
+
+
+@given(events, moments, moments, results)
+def test_every_input_comes_back_as_it_was(
+    event: Input, wall: int, mono: int, result: bytes | str | None
+) -> None:
+    entry = Entry(event, Now(wall, mono), result)
+    raw = encode_entry(entry)
+    assert decode_entry(raw) == entry
+    assert encode_entry(decode_entry(raw)) == raw
+
+
+def test_every_kind_of_input_is_known() -> None:
+    drawn = {NewHeight, inputs.Received, inputs.Signed, inputs.Built, inputs.Executed}
+    assert set(Input.__args__) == drawn | {inputs.Tick, inputs.Connected}
+
+
+def test_a_problem_s_text_is_cut_and_never_fails() -> None:
+    event = inputs.Executed(bytes(32), None, "\ud800" + "ä" * 500)
+    kept = decode_entry(encode_entry(Entry(event, Now(1, 1), None))).event
+    assert isinstance(kept, inputs.Executed)
+    assert kept.problem == "?" + "ä" * 199
+
+
+GOOD = encode_entry(Entry(inputs.Connected(bytes(32)), Now(5, 6), None))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        GOOD[:-1],
+        GOOD + b"\x00",
+        encode(None),
+        encode([1, 2, None]),
+        encode([-1, 2, None, 7, bytes(32)]),
+        encode([1, 2, b"short", 7, bytes(32)]),
+        encode([1, 2, 5, 7, bytes(32)]),
+        encode([1, 2, None, 0, bytes(32)]),
+        encode([1, 2, None, 8, bytes(32)]),
+        encode([1, 2, None, True, [bytes(32)]]),
+        encode([1, 2, None, 7, bytes(31)]),
+        encode([1, 2, None, 7, bytes(32), 1]),
+        encode([1, 2, None, 2, b"\x09"]),
+        encode([1, 2, None, 2, "text"]),
+        encode([1, 2, None, 4, 2**32, CONTENT.raw]),
+        encode([1, 2, None, 1, [bytes(32)]]),
+    ],
+)
+def test_bad_bytes_are_refused(raw: bytes) -> None:
+    with pytest.raises(CodecError):
+        decode_entry(raw)
+
+
+class Shadow:
+    """Beside each ``apply``, the same input on the state's bytes read anew."""
+
+    def __init__(self, every: int) -> None:
+        self.every, self.count = every, 0
+        self.seen: set[str] = set()
+
+    def apply(
+        self, state: State | None, event: Input, now: Now, real: Any
+    ) -> tuple[State, list[Output]]:
+        self.count += 1
+        if self.count % self.every or state is None:
+            after, made = real(state, event, now)
+            return after, made
+        copy = decode_state(encode_state(state))
+        assert copy is not None
+        assert state_digest(copy) == state_digest(state)
+        raw = encode_entry(Entry(event, now, None))
+        try:
+            twin, twins = real(copy, decode_entry(raw).event, now)
+        except PeerFault as fault:
+            with pytest.raises(PeerFault, match=fault.code):
+                real(state, event, now)
+            assert state_digest(copy) == state_digest(state)
+            raise
+        after, made = real(state, event, now)
+        assert outputs_mark(twins, CHAIN_ID) == outputs_mark(made, CHAIN_ID)
+        assert twins == made
+        assert state_digest(twin) == state_digest(after)
+        self.seen |= {type(one).__name__ for one in made}
+        self.seen |= {
+            field.name for field in dataclasses.fields(State) if getattr(after, field.name)
+        }
+        return after, made
+
+
+@pytest.mark.parametrize("liars", [{}, {2: "double"}, {3: "forger"}])
+def test_a_state_read_from_its_bytes_goes_on_as_the_state_would(
+    monkeypatch: pytest.MonkeyPatch, liars: dict[int, str]
+) -> None:
+    shadow, real = Shadow(every=3), machine.apply
+    monkeypatch.setattr(machine, "apply", lambda s, e, n: shadow.apply(s, e, n, real))
+    world = World(4, seed=5, liars=liars)
+    world.loss, world.crash_rate = 0.1, 0.02
+    world.start()
+    for number in range(40):
+        world.submit(f"tx {number}")
+        world.run(200)
+    assert shadow.count > 500
+    assert {"Sign", "Execute", "Decided", "RoundEntered"} <= shadow.seen
+    assert {"votes", "ahead", "previous", "prepared", "asked", "contents"} <= shadow.seen
+
+
+def _state() -> State:
+    """One in which everything is there."""
+    context = NewHeight(
+        CHAIN_ID, 2, sha256(b"parent"), 5, VALIDATORS, VALIDATORS, Params(), (0, 1, 2, 3), KEYS[0]
+    )
+    book, before = VoteBook(), VoteBook()
+    for vote in (PROPOSAL, CHANGE, PREPARE):
+        book.add(vote)
+    before.add(COMMIT)
+    return State(
+        context,
+        10,
+        book,
+        1,
+        700,
+        True,
+        600,
+        1,
+        PROPOSAL,
+        True,
+        {CONTENT.digest: CONTENT},
+        {CONTENT.digest: sha256(b"block"), bytes(32): None},
+        {CONTENT.digest, bytes(32)},
+        {CONTENT.digest},
+        PREPARED,
+        {Prepare: 0, RoundChange: 1},
+        {Prepare: PREPARE, RoundChange: CHANGE},
+        900,
+        False,
+        True,
+        1,
+        {(KEYS[3], 3), (KEYS[2], 1)},
+        {(KEYS[1], Prepare): PREPARE},
+        before,
+    )
+
+
+CHANGED: dict[str, Any] = {
+    "context": dataclasses.replace(_state().context, own=OwnVotes(prepare=PREPARE)),
+    "height_started_ms": 11,
+    "votes": VoteBook(),
+    "round": 2,
+    "deadline_ms": None,
+    "heard": False,
+    "work_since_ms": 601,
+    "build_asked": -1,
+    "accepted": None,
+    "late": False,
+    "contents": {},
+    "outcomes": {CONTENT.digest: sha256(b"block")},
+    "executing": set(),
+    "logged": set(),
+    "prepared": None,
+    "asked": {Prepare: 0, RoundChange: 2},
+    "newest": {Prepare: PREPARE},
+    "resend_ms": 901,
+    "decided": True,
+    "reported_divergence": False,
+    "split_reported": -1,
+    "caught": {(KEYS[3], 3)},
+    "ahead": {},
+    "previous": VoteBook(),
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(State)])
+def test_each_part_of_the_state_counts(name: str) -> None:
+    """Fails for a new field until it is part of the bytes."""
+    before, state = _state(), _state()
+    setattr(state, name, CHANGED[name])
+    assert state_digest(state) != state_digest(before)
+    restored = decode_state(encode_state(state))
+    assert restored is not None
+    assert encode_state(restored) == encode_state(state)
+    for field in dataclasses.fields(State):
+        ours, theirs = getattr(state, field.name), getattr(restored, field.name)
+        if isinstance(ours, VoteBook):
+            ours, theirs = list(ours), list(theirs)
+        assert ours == theirs, field.name
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(NewHeight)])
+def test_each_part_of_the_context_counts(name: str) -> None:
+    changed: dict[str, Any] = {
+        "chain_id": bytes(32),
+        "height": 3,
+        "parent": bytes(32),
+        "parent_time_ms": 6,
+        "validators": type(VALIDATORS)(VALIDATORS.members[:3]),
+        "parent_validators": type(VALIDATORS)(VALIDATORS.members[:3]),
+        "params": FAST,
+        "order": (1, 0, 2, 3),
+        "me": None,
+        "own": OwnVotes(commit=COMMIT),
+    }
+    state = _state()
+    state.context = dataclasses.replace(state.context, **{name: changed[name]})
+    assert state_digest(state) != state_digest(_state())
+
+
+def test_the_digest_is_the_same_everywhere() -> None:
+    """A golden one: another process, Python or hash seed gives the same."""
+    assert state_digest(_state()).hex() == DIGEST
+    assert state_digest(None) == sha256(encode(None))
+
+
+DIGEST = "2338da14981a3703604411e0fda29f26d8012ea6fcd56a9b64b1ff766ff7c9fe"
+
+
+def test_no_state_has_bytes_too() -> None:
+    assert decode_state(encode_state(None)) is None
+
+
+@pytest.mark.parametrize("cut", range(1, 40, 3))
+def test_damaged_states_are_refused(cut: int) -> None:
+    raw = encode_state(_state())
+    with pytest.raises(CodecError):
+        decode_state(raw[:-cut])
+
+
+def test_a_book_with_a_vote_too_many_is_refused() -> None:
+    state = _state()
+    twice = [PREPARE, PREPARE]
+    state.votes.__dict__["_votes"][Prepare] = {KEYS[1]: dict(enumerate(twice))}
+    with pytest.raises(CodecError, match="one too many"):
+        decode_state(encode_state(state))
+
+
+def test_marks_tell_outputs_apart() -> None:
+    evidence, certificate = WIRES["Evidence"], WIRES["Certificate"]
+    bare = WIRES["RoundChange without a prepared pair"]
+    cases: list[list[Output]] = [
+        [out.Sign(PREPARE)],
+        [out.Sign(PREPARE, CONTENT)],
+        [out.Sign(COMMIT, CONTENT, PREPARED)],
+        [out.Sign(CHANGE)],
+        [out.Sign(CHANGE.without_content())],
+        [out.Sign(PROPOSAL)],
+        [out.Sign(dataclasses.replace(PROPOSAL, justification=(bare,)))],
+        [out.Broadcast((PREPARE,))],
+        [out.Broadcast((PREPARE,), KEYS[0])],
+        [out.Broadcast((PREPARE, COMMIT))],
+        [out.Build(0, 10)],
+        [out.Build(1, 10)],
+        [out.Build(1, 10, (COMMIT,))],
+        [out.Execute(CONTENT, (), KEYS[0])],
+        [out.Execute(CONTENT, (b"body",), KEYS[0])],
+        [out.Decided(certificate, None)],
+        [out.Decided(certificate, CONTENT)],
+        [out.AnswerDecided(KEYS[0], 1)],
+        [out.SplitVote(CONTENT, ((bytes(32), (KEYS[0],)),))],
+        [out.Diverged(2, 0, None, bytes(32))],
+        [out.Caught(evidence)],
+        [out.RoundEntered(2, 1)],
+        [out.RoundEntered(2, 1), out.RoundEntered(2, 2)],
+    ]
+    marks = [outputs_mark(case, CHAIN_ID) for case in cases]
+    assert len(set(marks)) == len(cases)
+    assert all(mark is not None and len(mark) == MARK_BYTES for mark in marks)
+    assert {type(one) for case in cases for one in case} == set(Output.__args__)
+    assert outputs_mark([], CHAIN_ID) is None
