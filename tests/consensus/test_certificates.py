@@ -80,6 +80,22 @@ def test_seals_of_another_statement(field: str) -> None:
         good.check(bytes(32), BENCH.validators, QUORUM)  # another chain
 
 
+def test_further_seals_join_if_they_are_valid() -> None:
+    good = certificate(*range(7))
+    late = {BENCH.keys[i]: BENCH.commit(CONTENT, i).signature for i in (6, 8, 9)}
+    assert good.joined(late, CHAIN, BENCH.validators) == certificate(*range(7), 8, 9)
+    assert good.joined({}, CHAIN, BENCH.validators) is good
+    bad = {
+        BENCH.keys[6]: bytes(64),  # whose seal stands there already
+        BENCH.keys[7]: late[BENCH.keys[8]],
+        BENCH.keys[8]: BENCH.commit(CONTENT, 8, 1).signature,  # of another round
+        bytes(32): late[BENCH.keys[8]],  # nobody's
+    }
+    assert good.joined(bad, CHAIN, BENCH.validators) is good
+    assert good.joined(late | bad, CHAIN, BENCH.validators) == certificate(*range(7), 9)
+    assert good.joined(late, bytes(32), BENCH.validators) is good
+
+
 def test_prepared_certificates_alike() -> None:
     good = BENCH.prepared(CONTENT, 3, range(7))
     good.check(CHAIN, 1, BENCH.validators, QUORUM)

@@ -60,6 +60,27 @@ async def test_time_is_the_clock_s_but_after_the_parent_s() -> None:
     assert content.last_certificate == sealed.certificate
 
 
+async def test_every_seal_heard_goes_into_the_last_certificate() -> None:
+    """A late one too, and none that would make the certificate another round's or invalid."""
+    one, _, _, proposer = made()
+    sealed = await one.block([])
+    assert sealed.certificate is not None and len(sealed.certificate.seals) == 3
+    seed, tip = seed_of("v3 consensus"), one.chain.hash
+
+    def commit(round_: int, signature: bytes | None = None) -> Commit:
+        vote = Commit(1, round_, tip, public_key(seed), UNSIGNED)
+        made = signature or sign(seed, vote.tag, vote.signing_bytes(one.document.chain_id))
+        return Commit(1, round_, tip, vote.sender, made)
+
+    for useless in ((), [commit(1)], [commit(0, bytes(64))]):
+        assert proposer.build(1, [], seals=useless).last_certificate == sealed.certificate
+    content = proposer.build(1, [], seals=[commit(0)])
+    assert content.last_certificate == one.certificate(1, tip, 4)
+    for built, absent in ((content, []), (proposer.build(1, []), [public_key(seed)])):
+        outcome = await one.chain.execute(built, [], set())
+        assert [lapse.key for lapse in outcome.turns.lapses if lapse.absences] == absent
+
+
 async def test_what_it_builds_every_validator_can_execute() -> None:
     """Block limits in bytes and steps, expired and evidence alike."""
     params = Params(block_steps_max=5_000_000, tx_steps_max=5_000_000)

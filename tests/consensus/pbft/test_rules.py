@@ -435,6 +435,24 @@ def test_rule_6_votes_on_a_decided_height_are_answered() -> None:
         bench.hear(replace(bench.change(2, 1), signature=bytes(64)))
 
 
+def test_late_seals_are_given_to_the_next_proposer() -> None:
+    """All COMMITs for the parent that were heard, before and after it was decided."""
+    bench = Bench()
+    content, other = bench.content(), bench.content(extra_ms=1)
+    bench.hear(bench.proposal(content), *(bench.commit(content, i) for i in (1, 2)))
+    bench.executed(content)
+    bench.hear(bench.prepare(content, 1), bench.prepare(content, 2))
+    assert bench.s.decided
+    late = bench.commit(content, 3)
+    bench.put(replace(bench.context, height=2, parent=outcome_of(content), order=(0, 1, 2, 3)))
+    bench.hear(late, bench.commit(other, 3, 1))
+    bench.wait(FAST.empty_block_interval_ms)
+    (build,) = bench.made(outputs.Build)
+    assert {seal.sender for seal in build.seals} == set(bench.keys)
+    assert late in build.seals
+    assert {seal.block_hash for seal in build.seals} == {outcome_of(content)}
+
+
 # --- rule 7 -----------------------------------------------------------------------------------
 
 
