@@ -22,7 +22,7 @@ from node.node import Node
 from p2p.gossip import KNOWN_MAX
 
 if TYPE_CHECKING:
-    from tests.sim.world import Machine
+    from tests.sim.machine import Machine
 
 EVIDENCE_PER_VALIDATOR = len(TAGS)
 WAITING_PER_PEER = 4

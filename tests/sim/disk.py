@@ -209,6 +209,11 @@ class VirtualDisk:
         file = self.files.get(path)
         return None if file is None else bytes(file.data)
 
+    def on_plate(self, data: bytes, path: Path = VOTES) -> bool:
+        """Whether these bytes stand in a file where no power cut takes them from."""
+        file = self._durable.get(path)
+        return file is not None and file.data.find(data, 0, file.synced) >= 0
+
     def put(self, path: Path, data: bytes | None) -> None:
         """What an operator does with a file: everything is on the plate afterwards."""
         if data is None:

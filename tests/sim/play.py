@@ -2,8 +2,8 @@
 
 Phase 1: the storm's faults strike at their times, under load, until its time is over. Nothing but
 safety is asked. Phase 2: all machines but the storm's ``broken`` ones are up, connected and have
-room on their disks; they must commit a new block within ``RECOVERY_S_MAX`` and then reach the
-heights asked for, each within ``HEIGHT_S_MAX``.
+room on their disks; they must commit a new block within ``RECOVERY_TIMEOUTS_MAX`` and then
+reach the heights asked for, each within ``HEIGHT_TIMEOUTS_MAX``.
 """
 
 from __future__ import annotations
@@ -20,16 +20,34 @@ from consensus.primitives.errors import LocalFault
 from node import wal
 from node.mempool import Mempool
 from p2p.virtual import VirtualConditions
-from tests.sim.oracle import Oracle, Violation, unwrapped
+from tests.sim.disk import VOTES, Loss
+from tests.sim.liars import make_liar
+from tests.sim.lies import LIES
+from tests.sim.machine import Machine, consensus_key
+from tests.sim.oracle import EXPECTED_FAILURES, Oracle, Violation, unwrapped
 from tests.sim.quick import quickly
-from tests.sim.weather import Crash, Cut, Fault, Forget, Rain, Skew, Storm
-from tests.sim.world import Machine, World, run_world
+from tests.sim.weather import (
+    BadDisk,
+    Burst,
+    Crash,
+    Cut,
+    Fault,
+    Forget,
+    FullDisk,
+    Mud,
+    Rain,
+    Rot,
+    Skew,
+    Storm,
+)
+from tests.sim.world import World, run_world
 
 HEIGHTS: Final = 50
 KEEPER_S: Final = 0.1
 RECOVERY_TIMEOUTS_MAX: Final = 12
 """A healed quorum must commit a new block within so many of its longest round time-outs."""
-HEIGHT_S_MAX: Final = 10.0
+HEIGHT_TIMEOUTS_MAX: Final = 6
+"""And each block after it within so many."""
 SETTLE_S_MAX: Final = 30.0
 """When the load has ended, all that was accepted is committed or expired within this time."""
 CALM_DELAY_MS: Final = (1, 20)
@@ -74,7 +92,8 @@ class Play:
         self.height_healed = 0
         self.recovered_at = 0.0
         self._down_until: dict[str, float] = {}
-        self._frail: set[str] = set()
+        self._frail: dict[str, int] = {}
+        """Who may have forgotten votes -> the height with which that is over, once it votes."""
         self._ended_at = 0.0
         self._loaded = False
 
@@ -84,7 +103,6 @@ class Play:
         """Raises nothing: what was found is in the result."""
         storm = self.storm
         violation, trace = "", ""
-        conditions = VirtualConditions(delay_ms=storm.delay_ms, silence_ms=storm.silence_ms)
         try:
             with quickly(), _log_replaced_from(storm.log_bytes):
                 trace = run_world(
@@ -93,7 +111,7 @@ class Play:
                     storm.params,
                     validators=storm.validators,
                     full=storm.full,
-                    conditions=conditions,
+                    conditions=self._conditions(storm.delay_ms),
                 )
         except BaseExceptionGroup as group:
             error = unwrapped(group)
@@ -132,6 +150,8 @@ class Play:
         try:
             async with trio.open_nursery() as nursery:
                 self.nursery = nursery
+                for name, lies in self.storm.liars:
+                    make_liar(world, name, *(LIES[lie]() for lie in lies), seed=self.storm.seed)
                 for name, machine in world.machines.items():
                     if machine.validator:
                         world.make_vote_log(name)
@@ -153,7 +173,8 @@ class Play:
     @property
     def sound(self) -> list[str]:
         """Whom phase 2 asks for progress."""
-        return [name for name in self.world.machines if name not in self.broken]
+        unsound = {*self.broken, *self.world.liars}
+        return [name for name in self.world.machines if name not in unsound]
 
     def up(self) -> list[str]:
         return [name for name, machine in self.world.machines.items() if machine.node is not None]
@@ -165,13 +186,15 @@ class Play:
             self.world.start(name, mempool=Mempool(txs_max=self.storm.mempool_max))
         except LocalFault as error:
             self.tell(f"{name} does not start: {error}")
+            if error.code not in EXPECTED_FAILURES and name not in self.world.liars:
+                raise Violation(f"{name} does not start: {error}") from error
             self._repair(name, error.code)
             self._down_until[name] = trio.current_time() + 1.0
 
-    async def _crash(self, name: str, down_s: float) -> None:
+    async def _crash(self, name: str, down_s: float, loss: Loss | None) -> None:
         self._down_until[name] = trio.current_time() + down_s
         if self.world.machines[name].node is not None:
-            await self.world.crash(name)
+            await self.world.crash(name, loss)
 
     async def _keep_up(self) -> None:
         """What systemd does: whatever is down and not held down starts again."""
@@ -182,10 +205,10 @@ class Play:
                     self._after_failure(name, machine)
                     self.tell(f"{name} starts")
                     self._start(name)
-            for name in sorted(self._frail):
+            for name, until in list(self._frail.items()):
                 node = self.world.machines[name].node
-                if node is not None and node.engine.voting:
-                    self._frail.discard(name)
+                if node is not None and node.engine.voting and node.chain.height >= until:
+                    del self._frail[name]
 
     def _after_failure(self, name: str, machine: Machine) -> None:
         if machine.failure is not None:
@@ -200,8 +223,7 @@ class Play:
             self._empty_store(name)
 
     def _empty_store(self, name: str) -> None:
-        machine = self.world.machines[name]
-        machine.kv = type(machine.kv)()
+        self.world.machines[name].disk.wipe_store()
         self.oracle.emptied(name)
 
     # --- load --------------------------------------------------------------------------------
@@ -239,23 +261,43 @@ class Play:
             await self._cuts(fault)
         elif isinstance(fault, Rain):
             await self._rains(fault)
-        elif isinstance(fault, Skew):
-            self.world.machines[fault.name].clock.skew_ms = fault.skew_ms
         elif isinstance(fault, Forget):
             await self._forgets(fault)
-        else:
+        elif isinstance(fault, Burst):
             for _ in range(fault.count):
                 await self._submit(fault.name)
+        else:
+            await self._hinders(self.world.machines[fault.name], fault)
+
+    async def _hinders(
+        self, machine: Machine, fault: Mud | Skew | BadDisk | FullDisk | Rot
+    ) -> None:
+        """What is done to one machine without ending it."""
+        disk, slow_ms = machine.disk, self.world.network.slow_ms
+        if isinstance(fault, Skew):
+            machine.clock.skew_ms = fault.skew_ms
+        elif isinstance(fault, BadDisk):
+            disk.plan(fault.fault, fault.after, fault.operation)
+        elif isinstance(fault, Rot):
+            disk.kv.damage(self.rng)
+        elif isinstance(fault, FullDisk):
+            disk.full = True
+            await trio.sleep(fault.for_ms / 1000)
+            disk.full = False
+        else:
+            disk.slow_ms, slow_ms[machine.place] = fault.disk_ms, fault.slow_ms
+            await trio.sleep(fault.for_ms / 1000)
+            disk.slow_ms, slow_ms[machine.place] = 0, 0
 
     async def _crashes(self, fault: Crash) -> None:
         for name in fault.names:
-            await self._crash(name, fault.down_ms / 1000)
+            await self._crash(name, fault.down_ms / 1000, fault.loss)
         for _ in range(fault.boots):
             await trio.sleep((fault.down_ms + fault.boot_ms) / 1000 + KEEPER_S)
             if self.healed:
                 return
             for name in fault.names:
-                await self._crash(name, fault.down_ms / 1000)
+                await self._crash(name, fault.down_ms / 1000, fault.loss)
 
     async def _cuts(self, fault: Cut) -> None:
         key = {name: machine.place for name, machine in self.world.machines.items()}
@@ -272,23 +314,45 @@ class Play:
 
     async def _rains(self, fault: Rain) -> None:
         network = self.world.network
-        network.conditions = replace(network.conditions, loss=fault.loss, delay_ms=fault.delay_ms)
+        network.conditions = replace(
+            network.conditions,
+            loss=fault.loss,
+            delay_ms=fault.delay_ms,
+            duplicate=fault.duplicate,
+            reorder=fault.reorder,
+        )
         await trio.sleep(fault.for_ms / 1000)
         if not self.healed:
-            network.conditions = replace(network.conditions, loss=0.0, delay_ms=self.storm.delay_ms)
+            network.conditions = self._conditions(self.storm.delay_ms)
+
+    def _conditions(self, delay_ms: tuple[int, int]) -> VirtualConditions:
+        return VirtualConditions(delay_ms=delay_ms, silence_ms=self.storm.silence_ms)
 
     async def _forgets(self, fault: Forget) -> None:
-        machine = self.world.machines[fault.name]
-        votes = fault.what in ("votes", "disk") and machine.validator
-        if votes and len(self._frail | self.world.liars) >= self.storm.frail_max:
+        name, what = fault.name, fault.what
+        machine = self.world.machines[name]
+        votes = what != "chain" and machine.validator
+        if votes and len(self._frail.keys() | self.world.liars | {name}) > self.storm.frail_max:
             return
+        key = consensus_key(name)
         if votes:
-            self._frail.add(fault.name)
-        await self._crash(fault.name, fault.down_ms / 1000)
-        if votes:
-            machine.votes = type(machine.votes)()
-        if fault.what in ("chain", "disk"):
-            self._empty_store(fault.name)
+            self._frail[name] = self._tip(name)
+        if what == "backup":
+            old = machine.disk.backup()
+            await trio.sleep(fault.age_ms / 1000)
+            if self.healed:
+                return
+        await self._crash(name, fault.down_ms / 1000, Loss())
+        if what == "backup":
+            machine.disk.restore(old)
+            self.oracle.restored(name, [key])
+            self._frail[name] = self.oracle.voted(key)
+        if what in ("votes", "disk"):
+            machine.disk.put(VOTES, None)
+        if what == "bit":
+            machine.disk.flip(self.rng)
+        if what in ("chain", "disk"):
+            self._empty_store(name)
 
     # --- phase 2 -----------------------------------------------------------------------------
 
@@ -301,11 +365,11 @@ class Play:
         self.broken = self._still_broken()
         self.tell(f"--- healed at height {self.height_healed}, but {self.broken}")
         network.heal()
-        network.conditions = replace(network.conditions, loss=0.0, delay_ms=CALM_DELAY_MS)
+        network.conditions = self._conditions(CALM_DELAY_MS)
         for name, machine in world.machines.items():
             if name in self.broken:
                 if self.rng.random() < 0.5:
-                    await self._crash(name, float("inf"))
+                    await self._crash(name, float("inf"), Loss())
                 else:
                     for other in world.machines.values():
                         if other is not machine:
@@ -313,6 +377,9 @@ class Play:
                             network.block(other.place, machine.place)
             else:
                 self._down_until.pop(name, None)
+                machine.disk.unplan()
+                machine.disk.full, machine.disk.slow_ms = False, 0
+                network.slow_ms.pop(machine.place, None)
                 if abs(machine.clock.skew_ms) > self.storm.params.clock_drift_ms:
                     machine.clock.skew_ms = 0
 
@@ -320,8 +387,8 @@ class Play:
         """The storm's, but as many fewer as others have forgotten their votes: those look on for
         two more heights, for which q validators are needed."""
         limits = self.storm.limits
-        forgetful = len(self._frail - set(self.storm.broken))
-        return self.storm.broken[: max(0, limits.n - limits.quorum - forgetful)]
+        unsound = len(self._frail.keys() - set(self.storm.broken)) + len(self.storm.liars)
+        return self.storm.broken[: max(0, limits.n - limits.quorum - unsound)]
 
     async def _progress(self) -> None:
         """Raises Violation when the healed machines don't go on within the bounds."""
@@ -333,10 +400,9 @@ class Play:
         )
         self.recovered_at = trio.current_time()
         heights = max(self.heights, self.height_healed + 2)
+        height_s = HEIGHT_TIMEOUTS_MAX * params.round_timeout_max_ms / 1000
         while (height := self._lowest()) < heights:
-            await self._reach(
-                height + 1, HEIGHT_S_MAX, f"no block {height + 1} in {HEIGHT_S_MAX} s"
-            )
+            await self._reach(height + 1, height_s, f"no block {height + 1} within {height_s} s")
         # No more load: all that waits must come.
         self._loaded = True
         with trio.move_on_after(SETTLE_S_MAX):

@@ -5,29 +5,34 @@ A ``Storm`` is plain data: who takes part, the rules, and a list of faults with 
 when the weather changes. ``tests.sim.play`` lets it loose.
 
 What is drawn stays within what the protocol promises to survive: crashes, partitions, loss, delay
-and full disks without limit; at most f machines at once that lie or have forgotten what they
-signed; clocks beyond the drift on at most f machines.
+and failing disks without limit; at most f machines at once that lie or have forgotten what they
+signed; clocks beyond the drift on at most t machines.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from consensus.params import Params
 from consensus.validators import Thresholds
+from tests.sim import disk
+from tests.sim.disk import Loss, Strike
+from tests.sim.lies import LIES
 
 Pairs = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Crash:
-    """Machines end as by kill -9 and start again; ``boots`` times more, soon after each start."""
+    """Machines end and start again; ``boots`` times more, soon after each start. Without a
+    ``loss`` as by kill -9, else as by a power cut."""
 
     at_ms: int
     names: tuple[str, ...]
     down_ms: int
+    loss: Loss | None = None
     boots: int = 0
     boot_ms: int = 0
 
@@ -45,12 +50,25 @@ class Cut:
 
 @dataclass(frozen=True)
 class Rain:
-    """The whole network is slow or loses messages for a while."""
+    """The whole network is slow, loses, doubles and mixes up messages for a while."""
 
     at_ms: int
     for_ms: int
     loss: float
     delay_ms: tuple[int, int]
+    duplicate: float = 0.0
+    reorder: float = 0.0
+
+
+@dataclass(frozen=True)
+class Mud:
+    """A machine's way to and from everybody is longer, and so is each wait for its disk."""
+
+    at_ms: int
+    name: str
+    for_ms: int
+    slow_ms: int
+    disk_ms: int
 
 
 @dataclass(frozen=True)
@@ -64,13 +82,43 @@ class Skew:
 
 @dataclass(frozen=True)
 class Forget:
-    """A machine crashes and starts again without its vote log ("votes"), without its chain
-    ("chain"), or without both ("disk"). Left out while too many others are forgetful or lie."""
+    """A machine crashes and starts again without something: its vote log ("votes"), one bit of it
+    ("bit"), its chain ("chain"), both ("disk"), or with both as they were ``age_ms`` before
+    ("backup"). Left out while too many others are forgetful or lie."""
 
     at_ms: int
     name: str
     what: str
     down_ms: int
+    age_ms: int = 0
+
+
+@dataclass(frozen=True)
+class BadDisk:
+    """One operation of a machine's disk, the one after ``after`` more, goes wrong."""
+
+    at_ms: int
+    name: str
+    fault: disk.Fault
+    after: int
+    operation: str = ""
+
+
+@dataclass(frozen=True)
+class FullDisk:
+    """Nothing can be written for a while."""
+
+    at_ms: int
+    name: str
+    for_ms: int
+
+
+@dataclass(frozen=True)
+class Rot:
+    """Some value of the chain's store can't be read any more."""
+
+    at_ms: int
+    name: str
 
 
 @dataclass(frozen=True)
@@ -82,7 +130,7 @@ class Burst:
     count: int
 
 
-Fault = Crash | Cut | Rain | Skew | Forget | Burst
+Fault = Crash | Cut | Rain | Mud | Skew | Forget | BadDisk | FullDisk | Rot | Burst
 
 
 @dataclass(frozen=True)
@@ -103,6 +151,8 @@ class Storm:
     faults: tuple[Fault, ...]
     broken: tuple[str, ...]
     """Validators that stay down or unreachable when the others are healed."""
+    liars: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Machines that lie, with the names of their lies (``tests.sim.lies``)."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -165,17 +215,19 @@ def storm_of(seed: int) -> Storm:
 
 
 def _with_faults(bare: Storm, rng: random.Random) -> Storm:
-    draws = rng.choices(
-        (_crash, _partition, _one_way, _rain, _skew, _forget, _burst),
-        (5, 4, 3, 3, 2, 3, 1),
-        k=rng.randrange(3, 14),
-    )
+    validators = [name for name in bare.names if name[0] == "v"]
+    liars: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    if bare.limits.tolerated_liars and rng.random() < 0.35:
+        names = rng.sample(validators, rng.randrange(1, bare.limits.tolerated_liars + 1))
+        drawn = [tuple(rng.sample(sorted(LIES), rng.choice((1, 2, 3)))) for _ in names]
+        liars = tuple(zip(sorted(names), drawn, strict=True))
+    draws = rng.choices(*zip(*DRAWS, strict=True), k=rng.randrange(3, 16))
     faults = [draw(bare, rng, rng.randrange(bare.storm_ms)) for draw in draws]
     faults.sort(key=lambda fault: fault.at_ms)
-    spare = bare.limits.n - bare.limits.quorum
-    validators = [name for name in bare.names if name[0] == "v"]
-    broken = rng.sample(validators, rng.randrange(spare + 1))
-    return Storm(**{**vars(bare), "faults": tuple(faults), "broken": tuple(sorted(broken))})
+    spare = bare.limits.n - bare.limits.quorum - len(liars)
+    honest = [name for name in validators if name not in dict(liars)]
+    broken = rng.sample(honest, rng.randrange(spare + 1))
+    return replace(bare, faults=tuple(faults), broken=tuple(sorted(broken)), liars=liars)
 
 
 def _some(bare: Storm, rng: random.Random) -> tuple[str, ...]:
@@ -186,7 +238,12 @@ def _some(bare: Storm, rng: random.Random) -> tuple[str, ...]:
 
 def _crash(bare: Storm, rng: random.Random, at: int) -> Fault:
     boots = rng.choice((0, 0, 0, 1, 4))
-    return Crash(at, _some(bare, rng), rng.randrange(50, 6_000), boots, rng.randrange(1, 1_500))
+    names, down, boot = _some(bare, rng), rng.randrange(50, 6_000), rng.randrange(1, 1_500)
+    return Crash(at, names, down, _loss(rng), boots, boot)
+
+
+def _loss(rng: random.Random) -> Loss | None:
+    return None if rng.random() < 0.3 else Loss.drawn(rng)
 
 
 def _partition(bare: Storm, rng: random.Random, at: int) -> Fault:
@@ -206,7 +263,14 @@ def _one_way(bare: Storm, rng: random.Random, at: int) -> Fault:
 
 def _rain(bare: Storm, rng: random.Random, at: int) -> Fault:
     slow = rng.choice(((1, 20), (1, 300), (100, 1_000), (1, 3_000)))
-    return Rain(at, rng.randrange(500, 8_000), rng.choice((0.0, 0.02, 0.1, 0.3, 0.6)), slow)
+    loss = rng.choice((0.0, 0.02, 0.1, 0.3, 0.6))
+    duplicate, reorder = rng.choice((0.0, 0.05, 0.5)), rng.choice((0.0, 0.1, 0.5))
+    return Rain(at, rng.randrange(500, 8_000), loss, slow, duplicate, reorder)
+
+
+def _mud(bare: Storm, rng: random.Random, at: int) -> Fault:
+    slow_ms, disk_ms = rng.choice((0, 50, 200, 1_500)), rng.choice((0, 5, 100, 700))
+    return Mud(at, rng.choice(bare.names), rng.randrange(1_000, 10_000), slow_ms, disk_ms)
 
 
 def _skew(bare: Storm, rng: random.Random, at: int) -> Fault:
@@ -220,9 +284,53 @@ def _skew(bare: Storm, rng: random.Random, at: int) -> Fault:
 
 
 def _forget(bare: Storm, rng: random.Random, at: int) -> Fault:
-    what = rng.choice(("votes", "votes", "chain", "disk"))
-    return Forget(at, rng.choice(bare.names), what, rng.randrange(50, 4_000))
+    what = rng.choice(("votes", "bit", "chain", "disk", "backup"))
+    age = rng.randrange(10, 4_000)
+    return Forget(at, rng.choice(bare.names), what, rng.randrange(50, 4_000), age)
+
+
+OPERATIONS: Final = (
+    "",
+    "",
+    "write",
+    "fdatasync",
+    "create",
+    "fsync",
+    "rename",
+    "sync folder",
+    "batch",
+)
+
+
+def _bad_disk(bare: Storm, rng: random.Random, at: int) -> Fault:
+    strike = rng.choice((Strike.BEFORE, Strike.WITHIN, Strike.AFTER, Strike.FULL, Strike.FAILS))
+    fault = disk.Fault(strike, _loss(rng), rng.choice((0.0, rng.random(), 1.0)))
+    return BadDisk(at, rng.choice(bare.names), fault, rng.randrange(12), rng.choice(OPERATIONS))
+
+
+def _full_disk(bare: Storm, rng: random.Random, at: int) -> Fault:
+    return FullDisk(at, rng.choice(bare.names), rng.randrange(100, 5_000))
+
+
+def _rot(bare: Storm, rng: random.Random, at: int) -> Fault:
+    return Rot(at, rng.choice(bare.names))
 
 
 def _burst(bare: Storm, rng: random.Random, at: int) -> Fault:
     return Burst(at, rng.choice(bare.names), rng.randrange(10, 60))
+
+
+DRAWS: Final = (
+    (_crash, 5),
+    (_partition, 4),
+    (_one_way, 3),
+    (_rain, 3),
+    (_mud, 2),
+    (_skew, 2),
+    (_forget, 3),
+    (_bad_disk, 5),
+    (_full_disk, 1),
+    (_rot, 1),
+    (_burst, 1),
+)
+"""What is drawn, and how often."""
