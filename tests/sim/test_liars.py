@@ -1,0 +1,177 @@
+"""Up to f lying validators: no fork, every honest client's transaction within a few round
+time-outs, memory within bounds, and the lie shown where signatures prove it. More than f: still no
+honest validator signs two votes that contradict each other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+import trio
+
+from consensus.block import Block
+from consensus.certificates import Certificate
+from consensus.params import Params
+from consensus.transaction import Transaction
+from p2p.virtual import VirtualConditions
+from tests.sim.liars import Liar, make_liar
+from tests.sim.lies import LIES
+from tests.sim.oracle import Oracle
+from tests.sim.quick import quickly
+from tests.sim.world import World, run_world
+
+TIMEOUT_MS = 1_000
+PARAMS = Params(
+    round_timeout_ms=TIMEOUT_MS,
+    round_timeout_max_ms=8 * TIMEOUT_MS,
+    min_block_interval_ms=200,
+    empty_block_interval_ms=1_500,
+    block_txs_max=100,
+)
+CALM = VirtualConditions(delay_ms=(1, 20))
+ROUGH = VirtualConditions(delay_ms=(1, 120), loss=0.02, duplicate=0.1, reorder=0.2)
+LOAD_S = 6.0
+PATIENCE_TIMEOUTS = 5
+"""An honest node's transaction is in every honest chain after so many round time-outs."""
+
+
+class Waits:
+    """How long each transaction waited until the last honest node had it, ms."""
+
+    def __init__(self, world: World, honest: Sequence[str]) -> None:
+        self.world, self.honest = world, honest
+        self.since: dict[bytes, float] = {}
+        self.missing: dict[bytes, set[str]] = {}
+        self.worst_ms = 0
+        world.watchers.append(self)
+
+    def started(self, name: str) -> None: ...
+
+    def stopped(self, name: str, failure: BaseException | None) -> None: ...
+
+    def accepted(self, name: str, tx: Transaction) -> None:
+        self.since[tx.tx_id] = trio.current_time()
+        self.missing[tx.tx_id] = set(self.honest)
+
+    def committed(self, name: str, block: Block, certificate: Certificate) -> None:
+        for raw in block.bodies:
+            tx_id = Transaction.parse(raw).tx_id
+            missing = self.missing.get(tx_id, set())
+            missing.discard(name)
+            if tx_id in self.since and not missing:
+                self.missing.pop(tx_id, None)
+                waited = trio.current_time() - self.since.pop(tx_id)
+                self.worst_ms = max(self.worst_ms, round(waited * 1000))
+
+
+async def under_load(
+    world: World, honest: Sequence[str], patience: int = PATIENCE_TIMEOUTS
+) -> Waits:
+    """Transactions at honest nodes for a while; all of them in time, or AssertionError."""
+    waits = Waits(world, honest)
+    rng = random.Random("load")
+    end = trio.current_time() + LOAD_S
+    while trio.current_time() < end:
+        tx = world.transaction()
+        [answer] = await world.node(rng.choice(honest)).submit([tx.raw])
+        assert answer.accepted, answer
+        await trio.sleep(rng.uniform(0.05, 0.4))
+    with trio.move_on_after(patience * TIMEOUT_MS / 1000):
+        while waits.missing:
+            await trio.sleep(0.1)
+    late = [tx_id.hex()[:12] for tx_id in waits.missing]
+    assert not late, f"not committed within {patience} round time-outs: {late}"
+    assert waits.worst_ms <= patience * TIMEOUT_MS
+    return waits
+
+
+def shown_evidence(world: World, name: str) -> set[tuple[bytes, int]]:
+    """(Consensus key, kind) of everything that stands in the blocks of a node."""
+    blocks = world.node(name).chain.blocks
+    return {
+        (one.sender, one.kind)
+        for height in range(1, world.node(name).chain.height + 1)
+        for one in (blocks.block(height) or pytest.fail("a block is missing")).evidence
+    }
+
+
+def shown_faults(world: World, name: str, liar: Liar) -> set[str]:
+    """The code for which a node dropped the liar last."""
+    fault = world.node(name).engine.observed.faults.get(liar.machine.network_key)
+    return set() if fault is None else {fault[0]}
+
+
+def check_proof(world: World, honest: Sequence[str], liars: Sequence[Liar], liar: Liar) -> None:
+    """Every honest node has the evidence that each lie is to give, some one dropped the liar."""
+    assert liar.machine.failure is None, "the liar's own node failed"
+    for lie in liar.lies:
+        for name in honest:
+            if lie.evidence:
+                kinds = {kind for key, kind in shown_evidence(world, name) if key == liar.key}
+                assert kinds & lie.evidence, f"{name} has no evidence: {kinds}"
+        if lie.faults:
+            codes = set().union(*(shown_faults(world, name, liar) for name in honest))
+            assert codes & lie.faults, f"nobody dropped the liar for that: {codes}"
+    for name in honest:
+        accused = {key for key, _ in shown_evidence(world, name)}
+        assert accused <= {one.key for one in liars}, "an honest validator is accused"
+
+
+def play(
+    seed: int,
+    liars: dict[str, list[str]],
+    *,
+    validators: int = 4,
+    patience: int = PATIENCE_TIMEOUTS,
+    conditions: VirtualConditions = CALM,
+) -> Waits:
+    """A world with these liars (name -> lies) under load, and everything checked."""
+    honest = [f"v{index}" for index in range(validators) if f"v{index}" not in liars]
+    found: list[Waits] = []
+
+    async def scenario(world: World) -> None:
+        oracle = Oracle(world)
+        made = [
+            make_liar(world, name, *(LIES[lie]() for lie in lies), seed=seed)
+            for name, lies in liars.items()
+        ]
+        world.start_all()
+        found.append(await under_load(world, honest, patience))
+        oracle.finish()
+        world.check_agreement()
+        for liar in made:
+            check_proof(world, honest, made, liar)
+
+    with quickly():
+        run_world(seed, scenario, PARAMS, validators=validators, conditions=conditions)
+    return found[0]
+
+
+@pytest.mark.parametrize("lie", sorted(LIES))
+def test_one_liar_of_four(lie: str) -> None:
+    play(1, {"v1": [lie]})
+
+
+STRONG = ("equivocating proposer", "agreeable", "round change names nothing", "commit without lock")
+"""What makes forks, were there enough of them."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_liars_of_seven_that_work_together(seed: int) -> None:
+    play(seed, {"v0": list(STRONG), "v4": list(STRONG)}, validators=7, patience=8)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_two_liars_of_seven_drawn_by_lot(seed: int) -> None:
+    rng = random.Random(f"two of seven {seed}")
+    names = rng.sample([f"v{index}" for index in range(7)], 2)
+    liars = {name: rng.sample(sorted(LIES), 2) for name in sorted(names)}
+    waits = play(seed, liars, validators=7, patience=8)
+    assert waits.worst_ms
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_liar_in_many_ways_on_a_rough_network(seed: int) -> None:
+    rng = random.Random(f"rough {seed}")
+    play(seed, {"v2": rng.sample(sorted(LIES), 3)}, conditions=ROUGH, patience=12)
