@@ -32,7 +32,7 @@ def fed(made: Recorder, inputs: int = 50, bench: Bench | None = None) -> Bench:
     """Tells a machine some things through the recorder."""
     bench = Bench() if bench is None else bench
     content = bench.content()
-    state = None
+    state = made._state
     told: list[Any] = [
         bench.context,
         Tick(None),
