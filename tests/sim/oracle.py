@@ -81,6 +81,7 @@ class Oracle:
         self.tell: Callable[[str], None] = lambda _: None
         """Takes the lines of a timeline."""
         self._broken = trio.Event()
+        self._news = trio.Event()
         self._names = {machine.place: name for name, machine in world.machines.items()}
         self._add_set(world.document.validator_set())
         world.watchers.append(self)
@@ -107,6 +108,11 @@ class Oracle:
         for key in keys:
             self.excused[key] = max(self.excused.get(key, 0), self.voted(key))
 
+    async def news(self) -> None:
+        """Returns when a machine has committed or started."""
+        self._news = trio.Event()
+        await self._news.wait()
+
     def voted(self, key: bytes) -> int:
         """The highest height in which this validator was heard voting."""
         return max((height for sender, height in self._votes if sender == key), default=0)
@@ -118,6 +124,7 @@ class Oracle:
     # --- what the world tells ----------------------------------------------------------------
 
     def started(self, name: str) -> None:
+        self._news.set()
         node = self.world.machines[name].running
         told = self.tips.get(name, 0)
         if node.chain.height < told:
@@ -170,6 +177,7 @@ class Oracle:
                 self._found(f"{name}'s state is not that of block {height}")
             self._add_set(chain.validators)
         self.tips[name] = height
+        self._news.set()
         txs = len(block.bodies)
         self.tell(
             f"{name} commits {height} {_short(block.hash)}, {txs} txs, round {certificate.round}"

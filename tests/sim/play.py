@@ -17,7 +17,7 @@ from typing import Final
 import trio
 
 from consensus.primitives.errors import LocalFault
-from node import wal
+from node import engine, wal
 from node.mempool import Mempool
 from p2p.virtual import VirtualConditions
 from tests.sim.disk import VOTES, Loss
@@ -104,7 +104,7 @@ class Play:
         storm = self.storm
         violation, trace = "", ""
         try:
-            with quickly(), _log_replaced_from(storm.log_bytes):
+            with quickly(), _constants(storm):
                 trace = run_world(
                     storm.seed,
                     self._scenario,
@@ -279,7 +279,8 @@ class Play:
         elif isinstance(fault, BadDisk):
             disk.plan(fault.fault, fault.after, fault.operation)
         elif isinstance(fault, Rot):
-            disk.kv.damage(self.rng)
+            if machine.node is not None:  # else it may be empty
+                disk.kv.damage(self.rng)
         elif isinstance(fault, FullDisk):
             disk.full = True
             await trio.sleep(fault.for_ms / 1000)
@@ -412,7 +413,7 @@ class Play:
     async def _reach(self, height: int, within_s: float, complaint: str) -> None:
         with trio.move_on_after(within_s) as waited:
             while self._lowest() < height:
-                await trio.sleep(0.05)
+                await self.oracle.news()
         if waited.cancelled_caught:
             tips = {name: self._tip(name) for name in self.sound}
             self._tell_stuck()
@@ -444,13 +445,14 @@ class Play:
 
 
 @contextmanager
-def _log_replaced_from(size: int) -> Iterator[None]:
-    before = wal.REPLACE_BYTES
-    wal.REPLACE_BYTES = size  # type: ignore[misc]
+def _constants(storm: Storm) -> Iterator[None]:
+    """Constants of the node that a storm changes: no rule depends on them."""
+    before = wal.REPLACE_BYTES, engine.TICK_MS
+    wal.REPLACE_BYTES, engine.TICK_MS = storm.log_bytes, storm.tick_ms  # type: ignore[misc]
     try:
         yield
     finally:
-        wal.REPLACE_BYTES = before  # type: ignore[misc]
+        wal.REPLACE_BYTES, engine.TICK_MS = before  # type: ignore[misc]
 
 
 def _place(error: BaseException) -> str:

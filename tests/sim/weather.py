@@ -146,6 +146,8 @@ class Storm:
     log_bytes: int
     """The size from which a vote log is replaced."""
     mempool_max: int
+    tick_ms: int
+    """How often an engine looks at the clock."""
     load_every_ms: int
     storm_ms: int
     faults: tuple[Fault, ...]
@@ -189,8 +191,8 @@ def storm_of(seed: int) -> Storm:
     timeout = rng.choice((1000, 2000, 2000))
     params = Params(
         fault_model=fault_model,
-        min_block_interval_ms=rng.choice((100, 200, 400)),
-        empty_block_interval_ms=rng.choice((1_000, 2_000, 4_000)),
+        min_block_interval_ms=rng.choice((50, 100, 300)),
+        empty_block_interval_ms=rng.choice((500, 1_000, 3_000)),
         round_timeout_ms=timeout,
         round_timeout_max_ms=timeout * rng.choice((2, 4, 8)),
         clock_drift_ms=rng.choice((1_000, 3_000)),
@@ -206,8 +208,9 @@ def storm_of(seed: int) -> Storm:
         silence_ms=rng.choice((1_500, 5_000)),
         log_bytes=rng.choice((4_000, 40_000, 32 << 20)),
         mempool_max=rng.choice((30, 50_000, 50_000)),
-        load_every_ms=rng.choice((150, 400, 1_000)),
-        storm_ms=rng.randrange(8_000, 30_000),
+        tick_ms=rng.choice((20, 50, 100)),
+        load_every_ms=rng.choice((100, 300, 800)),
+        storm_ms=rng.randrange(6_000, 24_000),
         faults=(),
         broken=(),
     )
