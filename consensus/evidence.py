@@ -34,7 +34,7 @@ TAGS: Final[dict[int, tuple[bytes, bytes]]] = {
 """Kind -> what the first and the second statement are. 1 to 4 are the kinds of votes."""
 
 
-def _parts(statement: bytes) -> tuple[bytes, int, int, list[Any]]:
+def statement_parts(statement: bytes) -> tuple[bytes, int, int, list[Any]]:
     """(chain id, height, round, the rest) of a statement. Raises CodecError."""
     parts: Any = decode(statement, bytes_max=STATEMENT_BYTES_MAX)
     if type(parts) is list and parts[:1] == ["COMMIT"]:
@@ -65,15 +65,15 @@ class Evidence(Wire):
     @property
     def height(self) -> int:
         """The height that checked evidence concerns."""
-        return _parts(self.first)[1]
+        return statement_parts(self.first)[1]
 
     def check(self, chain_id: bytes) -> int:
         """The height it concerns. Raises PeerFault EVIDENCE_INVALID if it proves nothing."""
         if self.kind not in TAGS:
             raise PeerFault("EVIDENCE_INVALID", f"there is no kind {self.kind}")
         try:
-            chain, height, first_round, _ = _parts(self.first)
-            other_chain, other_height, second_round, rest = _parts(self.second)
+            chain, height, first_round, _ = statement_parts(self.first)
+            other_chain, other_height, second_round, rest = statement_parts(self.second)
         except CodecError as error:
             raise PeerFault("EVIDENCE_INVALID", error.message) from None
         if chain != chain_id or (other_chain, other_height) != (chain, height):

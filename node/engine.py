@@ -22,6 +22,7 @@ from consensus.block import Content, SealedBlock
 from consensus.certificates import Certificate, commit_bytes, prepare_bytes
 from consensus.evidence import Evidence
 from consensus.messages import (
+    KINDS,
     Commit,
     Prepare,
     Proposal,
@@ -69,6 +70,9 @@ ATTACH_YOUNGER_MS: Final = 200
 ATTACH_BYTES_MAX: Final = 128 << 10
 ANSWER_AFTER_MS: Final = 500
 
+Statement = tuple[int, int, int, bytes]
+"""A vote by what it signs: kind, height, round, signed bytes."""
+
 _log = log.get("engine")
 
 
@@ -86,6 +90,13 @@ class _Fetched:
 
 
 @dataclass(frozen=True)
+class _Shown:
+    key: bytes
+    votes: tuple[Statement, ...]
+    done: trio.Event = field(default_factory=trio.Event)
+
+
+@dataclass(frozen=True)
 class _Executed:
     content: Content
     outcome: Outcome | None
@@ -96,7 +107,7 @@ class _Poke:
     """Wakes the engine: something may be due."""
 
 
-_Item = _Vote | _Fetched | _Executed | _Poke | Connected
+_Item = _Vote | _Shown | _Fetched | _Executed | _Poke | Connected
 
 
 class Engine:
@@ -202,6 +213,14 @@ class Engine:
         self.observed.contradicted.add(evidence.sender)
         return True
 
+    def votes_of(self, consensus_key: bytes) -> list[Vote]:
+        """Every vote of a validator that is at hand, of this height and its neighbours."""
+        state = self._state
+        if state is None:
+            return []
+        ahead = (vote for (sender, _), vote in state.ahead.items() if sender == consensus_key)
+        return [*state.previous.by(consensus_key), *state.votes.by(consensus_key), *ahead]
+
     def votes_ahead(self, consensus_key: bytes) -> bool:
         """Whether a validator was heard voting above the height being decided."""
         return self._state is not None and any(
@@ -239,7 +258,7 @@ class Engine:
     @property
     def voting(self) -> bool:
         """Whether this node votes in the height being decided."""
-        if self._signer is None:
+        if self._signer is None or not self._signer.trusted:
             return False
         # The log may be ahead of a chain that was fetched anew: there it has voted already.
         votes = self._signer.log
@@ -251,6 +270,19 @@ class Engine:
         self._lost[signer.key] = trio.Event()
         self._local.append(self._next_height())
         self.poke()
+
+    async def own_votes_shown(self, key: bytes, votes: tuple[Statement, ...]) -> None:
+        """Own votes that a peer holds, their signatures checked: compared with the log."""
+        item = _Shown(key, votes)
+        await self._send.send(item)
+        await item.done.wait()
+
+    def trust(self, signer: Signer) -> None:
+        """Nobody holds a vote that this signer's log lacks: vote by it from now on."""
+        if self._signers.get(signer.key) is signer:
+            signer.trusted = True
+            self._local.append(self._next_height())
+            self.poke()
 
     async def memory_lost(self, key: bytes) -> None:
         """Returns when there is no vote log (any more) that can be trusted for this key."""
@@ -310,8 +342,12 @@ class Engine:
             self._look_for_own_votes(item.vote)
             while self._local:
                 await self._apply(self._local.popleft())
-            self._observe(item.vote)
+            self._observe(item.vote, item.peer)
             await self._judged(item.peer, self._apply(Received(item.vote)))
+        elif isinstance(item, _Shown):
+            for vote in item.votes:
+                self._compare_with_log(item.key, vote)
+            item.done.set()
         elif isinstance(item, _Fetched):
             try:
                 await self._judged(item.peer, self._take_block(item.sealed))
@@ -322,7 +358,7 @@ class Engine:
         elif isinstance(item, Connected):
             await self._apply(item)
 
-    def _observe(self, vote: Vote) -> None:
+    def _observe(self, vote: Vote, peer: bytes) -> None:
         """Who speaks, and by which clock: a content that is new here was built just now."""
         self.observed.vote(vote, self._clock.mono_ms())
         state = self._state
@@ -331,7 +367,8 @@ class Engine:
         content = vote.content
         timed = content.time_ms > state.context.parent_time_ms + 1  # by its clock, not its parent
         if timed and content.proposer == vote.sender and content.digest not in state.contents:
-            self.observed.clock(vote.sender, content.time_ms - self._clock.wall_ms())
+            ahead_ms = content.time_ms - self._clock.wall_ms()
+            self.observed.clock(vote.sender, peer, ahead_ms, self._clock.mono_ms())
 
     async def _judged(self, peer: bytes, work: Awaitable[None]) -> None:
         """A peer's fault costs it its link, never this node."""
@@ -471,14 +508,22 @@ class Engine:
     def _own_vote_shown(
         self, kind: type[Vote], height: int, round_: int, block_hash: bytes
     ) -> None:
-        if self._signer is not None and not self._signer.log.knows(
-            kind, height, round_, block_hash
-        ):
-            what = f"{kind.__name__} at height {height}, round {round_}"
-            self.observed.memory_lost = f"a peer showed an own {what}, which the vote log lacks"
-            _log.error("a peer shows an own vote that the vote log lacks; voting stops", vote=what)
-            self._keep_recording("own-vote-shown")
-            self._stop_voting(self._signer)
+        signer = self._signer
+        if signer is not None and not signer.log.knows(kind, height, round_, block_hash):
+            self._log_lacks(signer, kind, height, round_)
+
+    def _compare_with_log(self, key: bytes, vote: Statement) -> None:
+        signer = self._signers.get(key)
+        if signer is not None and not signer.log.holds(*vote):
+            kind, height, round_, _ = vote
+            self._log_lacks(signer, KINDS[kind], height, round_)
+
+    def _log_lacks(self, signer: Signer, kind: type[Vote], height: int, round_: int) -> None:
+        what = f"{kind.__name__} at height {height}, round {round_}"
+        self.observed.memory_lost = f"a peer showed an own {what}, which the vote log lacks"
+        _log.error("a peer shows an own vote that the vote log lacks; voting stops", vote=what)
+        self._keep_recording("own-vote-shown")
+        self._stop_voting(signer)
 
     def _keep_recording(self, reason: str) -> None:
         assert self._nursery is not None

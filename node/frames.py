@@ -7,7 +7,8 @@ to those who look on.
 Requests: BLOCKS [from, count] -> array of sealed blocks, ascending, fewer than asked when they get
 too long; BODIES [wire ids] -> array of those at hand; SEEN consensus key -> [height, certificate |
 nil], see ``node.recovery``; OUTCOMES [height, content hash] ->
-``consensus.outcomes.Outcomes``; WRITES [height, content hash, index] -> ``Detail``.
+``consensus.outcomes.Outcomes``; WRITES [height, content hash, index] -> ``Detail``; OWN_VOTES
+consensus key -> array of [kind, statement, signature], see ``node.logcheck``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ BODIES: Final = 2
 SEEN: Final = 3
 OUTCOMES: Final = 4
 WRITES: Final = 5
+OWN_VOTES: Final = 6
 
 REQUEST_BYTES_MAX: Final = 512 << 10
 ANSWER_BYTES: Final = 4 << 20

@@ -20,6 +20,7 @@ from node.bodies import Bodies
 from node.bus import Bus
 from node.chain import Chain, Load
 from node.engine import Engine
+from node.logcheck import LogCheck, answer_own_votes
 from node.mempool import Mempool, Pooled
 from node.metrics import Metrics
 from node.ports import AppendFile, Blocking, Clock, Reports, Verifier
@@ -123,6 +124,8 @@ class Node:
         self.gossip = Gossip(self.network, self, ports.clock.mono_ms)
         self.recoveries: dict[bytes, Recovery] = {}
         """By consensus key: those under way."""
+        self.log_checks: dict[bytes, LogCheck] = {}
+        """By consensus key: whole logs that are not trusted yet."""
         self.metrics.height.set(self.chain.height)
         self.engine.follow_system()
 
@@ -145,6 +148,8 @@ class Node:
                     signer = self._open_signer(voter)
                     if signer is not None:
                         self.engine.become_validator(signer)
+                        if not signer.trusted:
+                            nursery.start_soon(self._check_log, signer)
                     vote_from = voter.vote_from if signer is None else None
                     nursery.start_soon(self._recover_when_needed, voter, vote_from)
                 nursery.start_soon(self.engine.run)
@@ -171,7 +176,17 @@ class Node:
             return None
         if voter.vote_from is not None:
             votes = self._renewed(votes, voter, voter.vote_from)
-        return Signer(voter.seed, self.chain.chain_id, votes, self._ports.blocking)
+        signer = Signer(voter.seed, self.chain.chain_id, votes, self._ports.blocking)
+        signer.trusted = voter.vote_from is not None
+        return signer
+
+    async def _check_log(self, signer: Signer) -> None:
+        """Vote by a log that was found whole, once it is known to be no old backup."""
+        clock = self._ports.clock
+        check = LogCheck(self.chain, self.network, self.roster, clock, signer.key)
+        self.log_checks[signer.key] = check
+        await check.run(self.engine, signer)
+        del self.log_checks[signer.key]
 
     def _renewed(self, votes: VoteLog, voter: Voter, vote_from: int) -> VoteLog:
         """The operator's word over what an earlier recovery found out, unless it has been used."""
@@ -308,6 +323,8 @@ class Node:
             return frames.fill(body for body in found if body is not None)
         if kind == frames.SEEN:
             return answer_seen(self.chain, self.engine, raw)
+        if kind == frames.OWN_VOTES:
+            return answer_own_votes(self.engine, self.chain.chain_id, raw)
         if kind == frames.OUTCOMES:
             return await self.engine.divergence.exchange.answer_outcomes(peer, raw)
         if kind == frames.WRITES:

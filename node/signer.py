@@ -26,6 +26,9 @@ class Signer:
         self._seed = seed
         self._chain_id = chain_id
         self._blocking = blocking
+        self.trusted = True
+        """Whether the log is known to be what this validator signed last. One found on the disk
+        may be an old backup: it is trusted when the others hold no vote that it lacks."""
 
     def attest(self, outcomes: Outcomes) -> Outcomes:
         """A list of outcomes in this validator's name. It is no vote, so no log takes it."""

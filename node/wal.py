@@ -27,6 +27,7 @@ from typing import Any, Final
 from consensus.block import BLOCK_BYTES_MAX, CONTENT_TXS_MAX, Content
 from consensus.certificates import PreparedCertificate
 from consensus.messages import (
+    KINDS,
     MESSAGE_BYTES_MAX,
     Commit,
     Prepare,
@@ -250,6 +251,16 @@ class VoteLog:
             return False
         vote = self._newest.signed.get((kind, round_))
         return isinstance(vote, Prepare | Commit) and vote.block_hash == block_hash
+
+    def holds(self, kind: int, height: int, round_: int, statement: bytes) -> bool:
+        """Whether an own vote that somebody shows by what it signs stands in this log; heights
+        below the newest are not told apart, as in ``knows``."""
+        if height <= self.floor or height < self.height:
+            return True
+        if height > self.height or self._chain_id is None:
+            return False
+        vote = self._newest.signed.get((KINDS[kind], round_))
+        return vote is not None and vote.signing_bytes(self._chain_id) == statement
 
     def own_votes(self, height: int) -> OwnVotes:
         """For the core's NewHeight: empty unless ``height`` is the newest one voted in."""

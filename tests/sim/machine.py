@@ -153,6 +153,10 @@ class Machine:
         view = MemoryFile(self.disk, NEXT_VOTES)
         return None if view.data is None else view
 
+    @next_votes.setter
+    def next_votes(self, votes: MemoryFile | None) -> None:
+        self.disk.put(NEXT_VOTES, None if votes is None else votes.data)
+
     @property
     def network_key(self) -> bytes:
         return consensus_key(self.identity, "network")
