@@ -78,7 +78,10 @@ class Observed:
         if known is None or (known.height, known.round) <= (vote.height, vote.round):
             self.heard[vote.sender] = Heard(vote.height, vote.round, now_ms)
 
-    def clock(self, key: bytes, ahead_ms: int) -> None:
+    def clock(self, key: bytes, peer: bytes, ahead_ms: int, now_ms: int) -> None:
+        """A reading; not of what waited until its link came up."""
+        if ahead_ms < 0 and self.linked.get(peer, (True, now_ms))[1] - now_ms > ahead_ms:
+            return
         self.clocks.setdefault(key, deque(maxlen=CLOCKS_KEPT)).append(ahead_ms)
 
     def link(self, peer: bytes, up: bool, now_ms: int) -> None:

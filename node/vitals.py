@@ -22,6 +22,8 @@ SOON_MAX: Final = 8
 REFUSALS_WITHIN_MS: Final = 300_000
 FAULTS_WITHIN_MS: Final = 600_000
 LOST_ROUNDS_BLOCKS: Final = 20
+PROMPT_MS: Final = 1_000
+"""What comes within this has not been delayed."""
 
 
 @dataclass(frozen=True)
@@ -383,8 +385,9 @@ class _Looking:
         )
 
 
-def _clock(readings: Sequence[int]) -> int:
-    """A delay makes a clock seem behind, never ahead: of readings that seem so, the least."""
+def _clock(readings: Sequence[int]) -> int | None:
+    """A delay makes a clock seem behind, never ahead: of readings that seem so, the least, and no
+    single one."""
     newest = readings[-1]
     if newest > 0:
         return newest
@@ -393,7 +396,7 @@ def _clock(readings: Sequence[int]) -> int:
         if one > 0:
             break
         behind.append(one)
-    return max(behind)
+    return max(behind) if len(behind) > 1 or newest > -PROMPT_MS else None
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:

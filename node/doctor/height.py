@@ -160,6 +160,6 @@ def check_rounds(case: Case) -> Iterator[Finding]:
             f" {case.timeout_ms} ms or more.",
             "Look at those validators: load, disk, clock and network. If it is all of them,"
             f" round_timeout_ms ({case.timeout_ms}) may be too short for this network.",
-            tuple(case.v.lost_rounds),
+            tuple(sorted(case.v.lost_rounds)),
             "rule 6",
         )
