@@ -16,8 +16,11 @@ from consensus.block import Content
 from consensus.primitives.codec import KEY, Flag, Items, Nested, UInt, Wire
 from consensus.validators import VALIDATORS_MAX, ValidatorSet, signers
 
-ABSENCES: Final = 2
+ABSENT_FROM: Final = 1
 """A validator is out of turn from so many absences on for each validator of the set."""
+ABSENCES_MAX: Final = 2
+"""So many for each validator of the set are held against it: the longer away, the more it has to
+make up for."""
 PRESENCE: Final = 3
 """Absences that one presence makes up for. Liars can keep an honest validator out of two thirds of
 the certificates, so two would do to stay in turn, and three to come back too."""
@@ -31,7 +34,7 @@ class Lapse(Wire):
     """What the chain holds against a validator."""
 
     key: Annotated[bytes, KEY]
-    absences: Annotated[int, UInt(ABSENCES * VALIDATORS_MAX)] = 0
+    absences: Annotated[int, UInt(ABSENCES_MAX * VALIDATORS_MAX)] = 0
     """Certificates in others' blocks without its seal, made up for by those with it."""
     absent: Annotated[bool, Flag()] = False
     """It is out of turn until it has made up for every absence."""
@@ -43,15 +46,15 @@ class Lapse(Wire):
     def out_of_turn(self, height: int) -> bool:
         return self.absent or height < self.skipped_until
 
-    def sealed(self, present: bool, absences_max: int) -> Lapse:
+    def sealed(self, present: bool, n: int) -> Lapse:
         """After another's block whose last certificate has its seal, or hasn't."""
         if present:
             absences = max(0, self.absences - PRESENCE)
-            return dataclasses.replace(self, absences=absences, absent=self.absent and absences > 0)
-        absences = min(self.absences + 1, absences_max)
-        return dataclasses.replace(
-            self, absences=absences, absent=self.absent or absences == absences_max
-        )
+            absent = self.absent and absences > 0
+        else:
+            absences = min(self.absences + 1, ABSENCES_MAX * n)
+            absent = self.absent or absences >= ABSENT_FROM * n
+        return dataclasses.replace(self, absences=absences, absent=absent)
 
     def missed(self, height: int, n: int) -> Lapse:
         """After a turn that it let go by."""
@@ -126,6 +129,6 @@ def turns_after(
             # What a proposer says of itself counts for nothing: it always has its own seal.
             if member.key in validators and member.key != content.proposer:
                 lapse = lapses.get(member.key, Lapse(member.key))
-                lapses[member.key] = lapse.sealed(position in sealed, ABSENCES * n)
+                lapses[member.key] = lapse.sealed(position in sealed, n)
     forgiven = [lapses[key].forgiven(height, n) for key in sorted(lapses)]
     return Turns(tuple(one for one in forgiven if one != Lapse(one.key)))

@@ -13,7 +13,8 @@ from consensus.block import Content
 from consensus.certificates import Certificate
 from consensus.primitives.crypto import sha256
 from consensus.turns import (
-    ABSENCES,
+    ABSENCES_MAX,
+    ABSENT_FROM,
     PRESENCE,
     SKIP_DOUBLINGS_MAX,
     SKIP_TURNS,
@@ -143,7 +144,7 @@ def test_two_that_miss_one_height_are_both_noted() -> None:
 
 def test_who_died_long_before_its_turn_is_never_waited_for() -> None:
     """In a large set its seals are missed before its turn comes."""
-    run = Run(25, absent=lambda _, position: position == 20).play(ABSENCES * 25 + 2)
+    run = Run(25, absent=lambda _, position: position == 20).play(ABSENT_FROM * 25 + 2)
     run.dead = {20}
     assert run.out() == {20}
     assert run.play(1_000).lost == []
@@ -153,7 +154,7 @@ def test_whoever_is_back_proposes_again_as_soon_as_it_seals() -> None:
     run = Run(4, dead={2}).play(SKIP_TURNS * 4 + 10)
     assert run.out() == {2}
     run.dead = set()
-    run.play(-(-ABSENCES * 4 // PRESENCE))
+    run.play(-(-ABSENCES_MAX * 4 // PRESENCE))
     assert run.out() == set()
     assert 2 in run.play(4).proposed[-4:]
     assert run.record(2).misses == 1, "its miss is remembered for a while"
@@ -201,19 +202,29 @@ def test_a_dead_one_is_not_forgiven_however_long_it_is_dead() -> None:
 
 
 def test_a_slow_validator_is_soon_out_of_turn_and_never_tried_again() -> None:
-    run = Run(4, absent=lambda _, position: position == 3).play(12)
+    run = Run(4, absent=lambda _, position: position == 3).play(6)
     assert run.out() == {3}
-    assert 3 not in run.play(5_000).proposed[12:]
+    assert 3 not in run.play(5_000).proposed[6:]
 
 
 def test_a_slow_one_has_its_own_seal_in_its_own_blocks_only() -> None:
     """What it says of itself neither helps nor harms it."""
-    run = Run(4, absent=lambda proposer, position: position == 3).play(6)
+    run = Run(4, absent=lambda proposer, position: position == 3).play(2)
     before = run.record(3)
     order = proposer_order(run.validators, run.turns, run.height, run.quorum)
     assert order[0] == 3
     run.play(1)
     assert run.record(3) == before
+
+
+def test_the_longer_away_the_more_there_is_to_make_up_for() -> None:
+    lapse = Lapse(bytes(32))
+    for absences in range(1, 2 * ABSENCES_MAX * 4):
+        lapse = lapse.sealed(False, 4)
+        assert lapse.absent == (absences >= ABSENT_FROM * 4)
+    assert lapse.absences == ABSENCES_MAX * 4
+    back = [lapse := lapse.sealed(True, 4) for _ in range(3)]
+    assert [(one.absences, one.absent) for one in back] == [(5, True), (2, True), (0, False)]
 
 
 def test_seals_by_luck_don_t_bring_a_slow_one_back() -> None:
@@ -288,7 +299,7 @@ def test_attack_liars_keep_out_who_is_back(n: int) -> None:
         return position == victim and (proposer in liars or before in liars)
 
     run.absent = absent
-    run.play(2 * ABSENCES * n * n)
+    run.play(2 * ABSENCES_MAX * n * n)
     assert run.out() == set()
 
 
@@ -354,10 +365,10 @@ def test_seals_are_those_of_the_parent_s_validators() -> None:
 
 def test_a_smaller_set_bounds_what_is_held_against_one() -> None:
     many, few = consortium(7), consortium(4)
-    turns = Turns((Lapse(few.members[2].key, ABSENCES * 7, True),))
+    turns = Turns((Lapse(few.members[2].key, ABSENCES_MAX * 7, True),))
     block = content(9, few.members[proposer_order(few, turns, 9, 3)[0]].key, [0, 1, 3], 7)
     (one,) = (x for x in turns_after(few, many, turns, block, 3).lapses if x.absent)
-    assert one.absences == ABSENCES * 4
+    assert one.absences == ABSENCES_MAX * 4
 
 
 # --- any record ----------------------------------------------------------------------------------
@@ -371,7 +382,7 @@ def records(draw: st.DrawFn) -> tuple[ValidatorSet, Turns, int]:
     lapses = [
         Lapse(
             one.key,
-            draw(st.integers(0, ABSENCES * 64)),
+            draw(st.integers(0, ABSENCES_MAX * 64)),
             draw(st.booleans()),
             draw(st.integers(0, 2**31)),
             max(0, height + draw(st.integers(-5, 5))),

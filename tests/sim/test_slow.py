@@ -155,7 +155,7 @@ def all_up() -> Figures:
     return steady(nothing)
 
 
-@pytest.mark.parametrize(("trouble", "heights"), [(die, 4), (grow_slow, 14)], ids=["dead", "slow"])
+@pytest.mark.parametrize(("trouble", "heights"), [(die, 4), (grow_slow, 8)], ids=["dead", "slow"])
 def test_one_of_four_in_trouble_slows_the_rest_by_little(
     all_up: Figures, trouble: Trouble, heights: int
 ) -> None:
@@ -174,7 +174,7 @@ def test_a_slow_one_that_is_mended_proposes_again() -> None:
         await grow_slow(world)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pace.work, 12)
-            await heights_until(world, lambda: out_of_turn(world) != [], 14)
+            await heights_until(world, lambda: out_of_turn(world) != [], 8)
             await trio.sleep(3)
             await grow_slow(world, 0)
             await heights_until(world, lambda: out_of_turn(world) == [], 8)
