@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import nacl.bindings
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,18 +19,7 @@ from consensus.transaction import (
     Transaction,
     TransactionBody,
 )
-
-SEED = sha256(b"a sender")
-BODY = TransactionBody(
-    1,
-    sha256(b"chain"),
-    public_key(SEED),
-    (Call("batch", "ship", {"sscc": "376130321109103420", "n": 3}),),
-    1_700_000_600_000,
-    50_000,
-    bytes(16),
-)
-GOOD = BODY.signed(SEED)
+from tests.consensus.resigned import BODY, GOOD, SEED, twice_signed
 
 
 def code_of(raw: bytes) -> str:
@@ -106,24 +94,10 @@ def test_floats_and_unsorted_arguments_are_not_canonical() -> None:
 
 
 def test_many_signatures_of_one_body() -> None:
-    """Ed25519's nonce is the signer's choice: the same body, another valid signature, another wire
-    id, the same tx id."""
-    order = 2**252 + 27742317777372353535851937790883648493
-    digest = bytearray(nacl.bindings.crypto_hash_sha512(SEED)[:32])
-    digest[0] &= 248
-    digest[31] = digest[31] & 127 | 64
-    scalar = bytes(nacl.bindings.crypto_core_ed25519_scalar_reduce(bytes(digest) + bytes(32)))
-    nonce = (12345).to_bytes(32, "little")
-    point = nacl.bindings.crypto_scalarmult_ed25519_base_noclamp(nonce)
-    message = TAG_TRANSACTION + b"\x00" + BODY.raw
-    challenge = nacl.bindings.crypto_core_ed25519_scalar_reduce(
-        nacl.bindings.crypto_hash_sha512(point + BODY.sender + message)
-    )
-    s = (12345 + int.from_bytes(challenge, "little") * int.from_bytes(scalar, "little")) % order
-    other = Transaction(BODY.raw, point + s.to_bytes(32, "little"))
-    assert other.signature_valid() and GOOD.signature_valid()
-    assert other.tx_id == GOOD.tx_id
-    assert other.wire_id != GOOD.wire_id
+    one, other = twice_signed()
+    assert other.signature_valid() and one.signature_valid()
+    assert other.tx_id == one.tx_id
+    assert other.wire_id != one.wire_id
 
 
 def test_wrong_signatures() -> None:

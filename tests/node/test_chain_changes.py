@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from consensus import rules
 from consensus.block import SealedBlock
 from consensus.params import Params
 from consensus.primitives.errors import LocalFault, PeerFault
-from consensus.transaction import Call
+from consensus.transaction import Call, Transaction
 from contracts.runtime import registry
 from contracts.runtime.package import Package
 from contracts.runtime.registry import Registry, builtin_packages
@@ -102,15 +103,22 @@ async def test_who_left_is_still_accused_of_what_it_signed_before() -> None:
 # --- parameters ----------------------------------------------------------------------------------
 
 
-async def test_a_shorter_window_forgets_no_transaction() -> None:
-    """Valid for a minute when it was committed, it must not be committed again within it."""
-    one = OneChain(PARAMS)
+async def shortened(one: OneChain) -> Transaction:
+    """A transaction valid for a minute is committed; then the window is made shorter than that,
+    and block time goes on, within the minute."""
     long_lived = one.transaction(valid_until=EPOCH_MS + 60_000)
     await one.commit([long_lived], time_ms=EPOCH_MS)
     await one.decide("params", changes={"tx_window_ms": 10_000})
     for time_ms in (20_000, 40_000, 55_000):
         await one.commit([], time_ms=EPOCH_MS + time_ms)
     assert one.chain.params.tx_window_ms == 10_000
+    return long_lived
+
+
+async def test_a_shorter_window_forgets_no_transaction() -> None:
+    """Valid for a minute when it was committed, it must not be committed again within it."""
+    one = OneChain(PARAMS)
+    long_lived = await shortened(one)
     for chain in (one.chain, one.open()):
         one.chain = chain
         with pytest.raises(ContentRefused) as caught:
@@ -120,6 +128,20 @@ async def test_a_shorter_window_forgets_no_transaction() -> None:
     with pytest.raises(ContentRefused) as caught:
         await one.execute([later], time_ms=EPOCH_MS + 56_000)
     assert caught.value.code == "TX_TOO_FAR", "the new window holds for new ones"
+
+
+async def test_mistake_tx_ids_are_remembered_for_a_window_and_not_until_they_expire(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Then a node that restarts after the window was made shorter executes again what others
+    refuse."""
+    monkeypatch.setattr(rules, "longest_window_after", lambda *_args: None)
+    one = OneChain(PARAMS)
+    long_lived = await shortened(one)
+    with pytest.raises(ContentRefused):
+        await one.execute([long_lived], time_ms=EPOCH_MS + 56_000)
+    one.chain = one.open()
+    await one.execute([long_lived], time_ms=EPOCH_MS + 56_000)
 
 
 async def test_limits_hold_from_their_block_on() -> None:

@@ -151,3 +151,13 @@ class Bench:
         found = signed(vote, by)
         assert isinstance(found, RoundChange)
         return found
+
+
+def differing_changes(bench: Bench) -> tuple[Content, list[RoundChange]]:
+    """ROUND-CHANGEs for round 2: one prepared a content in round 0, one another in round 1."""
+    old, new = bench.content(1), bench.content(2, extra_ms=5)
+    return new, [
+        bench.change(1, 2, bench.prepared(old, 0, (1, 2, 3)), old),
+        bench.change(2, 2, bench.prepared(new, 1, (0, 2, 3)), new),
+        bench.change(3, 2),
+    ]
