@@ -11,13 +11,11 @@ from collections.abc import Sequence
 import pytest
 import trio
 
-from consensus.block import Block
-from consensus.certificates import Certificate
 from consensus.params import Params
 from p2p.virtual import VirtualConditions
 from tests.sim.oracle import Oracle
 from tests.sim.quick import quickly
-from tests.sim.twins import Groups, Schedule, add_twin, random_split, splits
+from tests.sim.twins import Groups, Schedule, VotesOnly, add_twin, random_split, splits
 from tests.sim.world import World, run_world
 
 TIMEOUT_MS = 1_000
@@ -31,23 +29,6 @@ PARTED_S = 20.0
 RECOVERY_TIMEOUTS = 8
 """Of the longest ones: then everybody has two more blocks."""
 CONDITIONS = VirtualConditions(delay_ms=(1, 30), connect_ms=(1, 20))
-
-
-class VotesOnly(Oracle):
-    """Where forks are allowed: only that no honest validator contradicts itself."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self.blocks: dict[int, set[bytes]] = {}
-
-    def started(self, name: str) -> None:
-        self._names[self.world.machines[name].place] = name
-
-    def stopped(self, name: str, failure: BaseException | None) -> None: ...
-
-    def committed(self, name: str, block: Block, certificate: Certificate) -> None:
-        if name not in self.world.liars:
-            self.blocks.setdefault(block.height, set()).add(block.hash)
 
 
 async def load(world: World, names: Sequence[str], schedule: Schedule) -> None:

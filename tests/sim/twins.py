@@ -11,9 +11,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
+from consensus.block import Block
+from consensus.certificates import Certificate
 from consensus.messages import decode_vote
 from p2p.ports import Channel
 from tests.sim.liars import make_liar
+from tests.sim.oracle import Oracle
 from tests.sim.world import Machine, World
 
 Groups = tuple[tuple[str, ...], ...]
@@ -91,3 +94,20 @@ def random_split(
     for name in (*honest, *(twin for pair in twins for twin in pair)):
         rng.choice(groups).append(name)
     return tuple(tuple(group) for group in groups)
+
+
+class VotesOnly(Oracle):
+    """Where forks are allowed: only that no honest validator contradicts itself."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.blocks: dict[int, set[bytes]] = {}
+
+    def started(self, name: str) -> None:
+        self._names[self.world.machines[name].place] = name
+
+    def stopped(self, name: str, failure: BaseException | None) -> None: ...
+
+    def committed(self, name: str, block: Block, certificate: Certificate) -> None:
+        if name not in self.world.liars:
+            self.blocks.setdefault(block.height, set()).add(block.hash)
