@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.evidence import HIDDEN_COMMIT, Evidence
+from consensus.evidence import HIDDEN_COMMIT, Evidence, statement_parts
 from consensus.messages import Vote, contradiction
 from consensus.primitives.codec import encode
-from consensus.primitives.errors import PeerFault
+from consensus.primitives.crypto import TAG_ROUND_CHANGE, sign
+from consensus.primitives.errors import CodecError, PeerFault
 from tests.consensus.pbft.bench import Bench
-from tests.consensus.pbft.world import CHAIN
+from tests.consensus.pbft.world import CHAIN, seed_of
 
 B = Bench()
 A, C = B.content(), B.content(extra_ms=9)
@@ -61,7 +62,7 @@ def test_a_contradiction_is_evidence(name: str) -> None:
     one, other, kind = CONTRADICTIONS[name]
     evidence = found(one, other)
     assert evidence.kind == kind and evidence.sender == B.keys[1]
-    assert evidence.check(CHAIN) == 1
+    assert evidence.check(CHAIN) == evidence.height == 1
     assert Evidence.decode(evidence.raw) == evidence
 
 
@@ -72,9 +73,9 @@ def test_what_honest_validators_say_is_none(name: str) -> None:
     assert contradiction(other, one, CHAIN) is None
 
 
-def refused(evidence: Evidence) -> None:
+def refused(evidence: Evidence, chain_id: bytes = CHAIN) -> None:
     with pytest.raises(PeerFault) as caught:
-        evidence.check(CHAIN)
+        evidence.check(chain_id)
     assert caught.value.code == "EVIDENCE_INVALID"
 
 
@@ -99,8 +100,40 @@ def test_altered_evidence_proves_nothing(name: str) -> None:
     for other_kind in range(6):
         if other_kind != kind:
             refused(replace(good, kind=other_kind))
-    with pytest.raises(PeerFault):
-        good.check(bytes(32))
+    refused(good, bytes(32))
+
+
+@pytest.mark.parametrize("name", HONEST)
+@pytest.mark.parametrize("kind", range(1, 6))
+def test_nobody_is_framed_with_what_honest_validators_say(name: str, kind: int) -> None:
+    """Whoever makes evidence by hand can put any signed votes into it, in any order."""
+    for pair in (HONEST[name], HONEST[name][::-1]):
+        one, other = ((vote.signing_bytes(CHAIN), vote.signature) for vote in pair)
+        refused(Evidence(kind, pair[0].sender, *one, *other))
+        refused(Evidence(kind, pair[1].sender, *one, *other))
+
+
+@pytest.mark.parametrize(
+    "rest", [[], [None], [[]], [["x"]], [[True, b"", b""]], [b"pair"], [{"0": 1}]]
+)
+def test_a_round_change_that_names_no_round_prepared_names_none(rest: list[object]) -> None:
+    """No honest validator signs such a statement, and it must not stop who judges it."""
+    commit = B.commit(A, 1)
+    change = encode([CHAIN, 1, 1, *rest])
+    signature = sign(seed_of(1), TAG_ROUND_CHANGE, change)
+    first = (commit.signing_bytes(CHAIN), commit.signature)
+    assert Evidence(HIDDEN_COMMIT, B.keys[1], *first, change, signature).check(CHAIN) == 1
+
+
+def test_the_parts_of_a_statement() -> None:
+    for vote in (B.prepare(A, 1, round_=3), B.commit(A, 1, round_=3)):
+        chain_id, height, round_, rest = statement_parts(vote.signing_bytes(CHAIN))
+        assert (chain_id, height, round_) == (CHAIN, 1, 3)
+        assert rest[-1] == vote.block_hash
+    for malformed in (encode([CHAIN, 1]), encode({"0": CHAIN}), encode([1, 1, 1])):
+        with pytest.raises(CodecError) as caught:
+            statement_parts(malformed)
+        assert caught.value.code == "MALFORMED"
 
 
 @pytest.mark.parametrize(
