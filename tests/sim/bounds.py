@@ -39,7 +39,7 @@ def beyond_bounds(node: Node, machine: Machine) -> Iterator[str]:
         contents = state.round + 2 * CONTENTS_KEPT
         yield from _most("executed contents", len(engine._outcomes), contents)
     inbox = engine._inbox.statistics()
-    peers = len(node.network.connected())
+    peers = len(node.chain.members)
     yield from _most("inbox", inbox.current_buffer_used, INBOX_MAX)
     yield from _most("tasks at the inbox", inbox.tasks_waiting_send, WAITING_PER_PEER * (peers + 2))
     yield from _most("inputs to itself", len(engine._local), 16 + 2 * CONTENTS_KEPT)
@@ -49,7 +49,7 @@ def beyond_bounds(node: Node, machine: Machine) -> Iterator[str]:
     if len(kept._kept) > 1:
         yield from _most("receipts for others", kept._receipts, KEPT_RECEIPTS_MAX)
     yield from _most("ended transactions", len(node.admission.ended._codes), ENDED_KEPT)
-    yield from _most("gossip's peers", len(node.gossip._known), peers + 2)
+    yield from _most("gossip's peers", len(node.gossip._known), peers)
     for known in node.gossip._known.values():
         yield from _most("ids that a peer knows", len(known._ids), KNOWN_MAX)
     for key, signer in engine._signers.items():

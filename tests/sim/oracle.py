@@ -145,7 +145,7 @@ class Oracle:
                 del self.accepted_at[tx_id]
         for error in _leaves(failure):
             code = error.code if isinstance(error, LocalFault) else ""
-            if isinstance(error, trio.Cancelled) or code in EXPECTED_FAILURES:
+            if isinstance(error, trio.Cancelled | Violation) or code in EXPECTED_FAILURES:
                 continue
             if name not in self.world.liars:
                 self._found(f"{name} stopped: {error!r}", error)
