@@ -242,6 +242,11 @@ class Engine:
         """Whether a block is decided that this node could not commit yet."""
         return self._awaiting is not None
 
+    @property
+    def never_saw_decided_block(self) -> bool:
+        """Whether a block is decided whose content did not come, so that it must be fetched."""
+        return self._awaiting is not None and not (self._state and self._state.executing)
+
     def describe(self) -> dict[str, object]:
         """Where agreement stands, for operators."""
         state = self._state
@@ -396,7 +401,7 @@ class Engine:
         elif isinstance(output, out.Build):
             assert self._proposer is not None
             content = self._proposer.build(
-                output.txs_max, self._open_evidence(), output.round, output.seals
+                output.txs_max, self.open_evidence(), output.round, output.seals
             )
             self._local.append(Built(output.round, content))
         elif isinstance(output, out.Execute):
@@ -743,7 +748,8 @@ class Engine:
             self._network.send(peer, Channel.CHAIN, payload)
         self._network.send(peer, Channel.CHAIN, self.status_frame())
 
-    def _open_evidence(self) -> list[Evidence]:
+    def open_evidence(self) -> list[Evidence]:
+        """What is known and stands in no block yet: at most one of each kind a validator."""
         return [
             one for one in self._evidence.values() if not self._chain.evidence_known(one.digest)
         ]

@@ -27,6 +27,7 @@ TIMEOUT_MAX_MS: Final = 10_000
 """How long an answer is waited for; doubled when none came, for one that is large or far away.
 It starts low, since the blocks that this node lacks may be what the network waits for."""
 GRACE_MS: Final = 400
+LOOK_MS: Final = 20
 PAUSE_MS: Final = 200
 DOUBT_MS: Final = 1000
 DOUBT_DOUBLINGS_MAX: Final = 6
@@ -102,16 +103,24 @@ class Sync:
             await self._news.wait()
             self._news = trio.Event()
             while max(self._heights.values(), default=0) > self._chain.height:
-                if self._about_to_decide():
-                    before = self._chain.height
-                    await self._clock.sleep_ms(GRACE_MS)
-                    if self._chain.height > before:
-                        continue
+                if self._about_to_decide() and await self._decides_by_itself():
+                    continue
                 if not await self._fetch():
                     await self._clock.sleep_ms(PAUSE_MS)
 
     def _about_to_decide(self) -> bool:
         return self._engine.voting and self.highest == self._chain.height + 1
+
+    async def _decides_by_itself(self) -> bool:
+        """Give it a moment, unless its proposer has hidden the block from this node."""
+        before = self._chain.height
+        for _ in range(GRACE_MS // LOOK_MS):
+            await self._clock.sleep_ms(LOOK_MS)
+            if self._chain.height > before:
+                return True
+            if self._engine.never_saw_decided_block:
+                break
+        return False
 
     async def _fetch(self) -> bool:
         """One range from one peer; whether it brought this node forward."""

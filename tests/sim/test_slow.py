@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -12,9 +12,12 @@ import trio
 
 from consensus.block import Block
 from consensus.certificates import Certificate
+from consensus.messages import KINDS, Commit, Proposal
 from consensus.params import Params
 from consensus.transaction import Transaction
+from consensus.validators import signers
 from node import frames
+from node.proposer import Proposer
 from node.service import LocalService
 from p2p.ports import Channel
 from p2p.virtual import VirtualConditions
@@ -236,5 +239,49 @@ def test_a_slow_one_is_not_sent_the_blocks_that_it_decides() -> None:
         await pace.work(6)
         assert world.node(ODD).chain.height >= world.node("v0").chain.height - 3
         assert blocks == []
+
+    play(scenario)
+
+
+def test_a_liar_does_not_put_an_honest_one_out_of_turn(
+    all_up: Figures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves its seal out of its own blocks and hides them from it, so that the next proposer
+    has no seal of it to show either. The victim is the slowest of all, within the interval."""
+    build = Proposer._certificate
+
+    def leaving_out(self: Proposer, seals: Sequence[Commit]) -> Certificate | None:
+        if self._key == consensus_key("v1"):
+            seals = [one for one in seals if one.sender != consensus_key(ODD)]
+        return build(self, seals)
+
+    monkeypatch.setattr(Proposer, "_certificate", leaving_out)
+
+    async def scenario(world: World, pace: Pace) -> None:
+        await grow_slow(world, 10)
+        victim, network = world.machines[ODD].network_key, world.node("v1").network
+        send = network.send
+
+        def hiding(peer: bytes, channel: Channel, payload: bytes) -> bool:
+            proposal = channel is Channel.CONSENSUS and KINDS[payload[0]] is Proposal
+            return True if peer == victim and proposal else send(peer, channel, payload)
+
+        monkeypatch.setattr(network, "send", hiding)
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pace.work, 8)
+            for _ in range(800):
+                assert out_of_turn(world) == []
+                await trio.sleep(0.01)
+        lacking = set()
+        for height in [height for at, height, _ in pace.blocks if at > start + 1]:
+            block = world.node("v0").chain.blocks.block(height)
+            assert block is not None and block.last_certificate is not None
+            if 3 not in (signers(block.last_certificate.signers, 4) or []):
+                lacking.add(block.header.proposer)
+        lacking.discard(consensus_key(ODD))  # what it says of itself counts for nothing
+        assert lacking == {consensus_key("v1"), consensus_key("v2")}, "it had its way with two"
+        # Without the liar's blocks the victim would be late for its own turns: it fetches them.
+        assert pace.since(start)[0] >= 0.85 * all_up[0]
 
     play(scenario)
