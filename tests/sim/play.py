@@ -43,6 +43,8 @@ from tests.sim.weather import (
 from tests.sim.world import World, run_world
 
 HEIGHTS: Final = 50
+UNTIL_RESTORED: Final = 2**63
+"""No height: a machine stays among the forgetful until its backup has been put back."""
 KEEPER_S: Final = 0.1
 RECOVERY_TIMEOUTS_MAX: Final = 12
 """A healed quorum must commit a new block within so many of its longest round time-outs."""
@@ -340,8 +342,10 @@ class Play:
             self._frail[name] = self._tip(name)
         if what == "backup":
             old = machine.disk.backup()
+            self._frail[name] = UNTIL_RESTORED
             await trio.sleep(fault.age_ms / 1000)
             if self.healed:
+                del self._frail[name]
                 return
         await self._crash(name, fault.down_ms / 1000, Loss())
         if what == "backup":
