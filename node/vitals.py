@@ -16,6 +16,8 @@ from consensus.pbft.state import State
 from contracts.runtime.system import scheduled
 from node.node import Node
 from node.observed import Observed
+from node.recovery import Recovery
+from node.signer import Signer
 
 SOON_BLOCKS: Final = 100
 SOON_MAX: Final = 8
@@ -93,8 +95,8 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Recovery:
-    """A validator without its vote log asks what it has signed (rule 9)."""
+class Asking:
+    """Of how many others a validator needs answers, and who has answered."""
 
     needed: int
     answered: tuple[str, ...]
@@ -132,7 +134,10 @@ class Vitals:
     votes_from: int | None
     """The height from which its log lets it vote, where that is still to come."""
     memory_lost: str
-    recovery: Recovery | None
+    recovery: Asking | None
+    """A validator without its vote log asks what it has signed (rule 9)."""
+    log_check: Asking | None
+    """One with its log asks whether the others hold votes that are not in it (rule 9)."""
     members: tuple[Member, ...]
     others_connected: int
     """Peers that have no vote."""
@@ -227,11 +232,10 @@ class _Looking:
             keys=len(held),
             key_in_force=any(key in chain.validators for key in held),
             votes=node.engine.voting,
-            votes_from=None
-            if signer is None or node.engine.voting
-            else max(signer.log.floor + 1, signer.log.height),
+            votes_from=None if signer is None else _votes_from(signer, chain.height),
             memory_lost=observed.memory_lost,
-            recovery=self._recovery(),
+            recovery=self._asking(node.recoveries),
+            log_check=None if signer is None or signer.trusted else self._asking(node.log_checks),
             members=tuple(self._member(position) for position in range(limits.n)),
             others_connected=sum(one.network_key in connected for one in others),
             others_missing=tuple(one.name for one in others if one.network_key not in connected),
@@ -294,14 +298,12 @@ class _Looking:
         counted = heights[witness - 1] if len(heights) >= witness else 0
         return counted or self.node.sync.highest
 
-    def _recovery(self) -> Recovery | None:
+    def _asking(self, by_key: Mapping[bytes, Recovery]) -> Asking | None:
         """Of the key that has a vote, if one has."""
-        under_way = sorted(
-            self.node.recoveries.items(), key=lambda one: one[0] not in self.chain.validators
-        )
+        under_way = sorted(by_key.items(), key=lambda one: one[0] not in self.chain.validators)
         for _, one in under_way:
             names = tuple(sorted(map(self.node.roster.name, one.answers)))
-            return Recovery(one.answers_needed(), names)
+            return Asking(one.answers_needed(), names)
         return None
 
     def _member(self, position: int) -> Member:
@@ -383,6 +385,12 @@ class _Looking:
             heard=tuple(heard),
             lacks_block=self.node.engine.lacks_decided_block,
         )
+
+
+def _votes_from(signer: Signer, height: int) -> int | None:
+    """The height from which a log lets its key vote, where that is still to come."""
+    first = max(signer.log.floor + 1, signer.log.height)
+    return first if first > height + 1 else None
 
 
 def _clock(readings: Sequence[int]) -> int | None:

@@ -69,7 +69,9 @@ def _chains(views: Sequence[View]) -> Iterator[Finding]:
         yield Finding(
             "CHAINS_DIFFER", STOPPED,
             f"These nodes are of different chains: {told}",
-            "Compare genesis.json with the other operators, by the chain id.",
+            "Compare genesis.json with the other operators, by the chain id that hansa genesis show"
+            " prints. A node with the wrong one needs the consortium's document and an empty"
+            " chain/; never its old votes/ for another chain.",
             tuple(view.name for view in views),
         )  # fmt: skip
 
@@ -92,10 +94,11 @@ def _blocks(views: Sequence[View]) -> Iterator[Finding]:
 
 def _groups(views: Sequence[View]) -> Iterator[Finding]:
     """Validators that answer here, but do not reach each other."""
+    (chain,), _ = max(_by(views, "chain_id").items(), key=lambda one: len(one[1]))
     links = {
         view.name: {one["name"] for one in view.vitals["members"] if one["connected"]}
         for view in views
-        if view.vitals["me"]
+        if view.vitals["me"] and view.vitals["chain_id"] == chain
     }
     left = list(links)
     groups: list[list[str]] = []

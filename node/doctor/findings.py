@@ -34,7 +34,14 @@ class Finding:
 
 
 _IN_VAIN: Final = ("VOTES_WAIT", "CHAIN_STALLED", "ROUNDS_LOST", "TXS_WAIT")
-_UNREACHED: Final = ("QUORUM_MISSING", "PEERS_MISSING", "LINKS_MISSING", *_IN_VAIN)
+_UNREACHED: Final = (
+    "ANSWERS_WAIT",
+    "LOG_CHECK_WAITS",
+    "QUORUM_MISSING",
+    "PEERS_MISSING",
+    "LINKS_MISSING",
+    *_IN_VAIN,
+)
 EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
     # A finding on the left accounts for those on the right, which are then not told. Causes first.
     "CONFIG_WRONG": ("PROCESS_FAILED", "PROCESS_DOWN"),
@@ -48,7 +55,7 @@ EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
     "PROCESS_SILENT": (),
     "VOTE_LOG_LOST": (),
     "NODE_UNREACHABLE": (),
-    "CHAINS_DIFFER": (),
+    "CHAINS_DIFFER": ("CHAIN_DIFFERS", "PEER_CHAIN_DIFFERS", "NODE_ALONE", *_UNREACHED),
     "BLOCKS_DIFFER": (),
     "NETWORK_SPLIT": ("QUORUM_MISSING", "VALIDATORS_MISSING", "LINKS_MISSING", "NODE_ALONE"),
     "CLOCKS_APART": (),
@@ -56,8 +63,14 @@ EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
     "NOT_ADMITTED": ("NODE_ALONE", *_UNREACHED),
     "CHAIN_DIFFERS": ("NODE_ALONE", *_UNREACHED),
     "NODE_ALONE": _UNREACHED,
-    "SYNC_STUCK": ("CATCHING_UP", "QUORUM_MISSING", "VALIDATORS_SILENT", *_IN_VAIN),
-    "CATCHING_UP": ("QUORUM_MISSING", "VALIDATORS_SILENT", *_IN_VAIN),
+    "SYNC_STUCK": (
+        "CATCHING_UP",
+        "QUORUM_MISSING",
+        "VALIDATORS_SILENT",
+        "LOG_CHECK_WAITS",
+        *_IN_VAIN,
+    ),
+    "CATCHING_UP": ("QUORUM_MISSING", "VALIDATORS_SILENT", "LOG_CHECK_WAITS", *_IN_VAIN),
     "OWN_VOTE_SHOWN": ("ANSWERS_WAIT", "VOTES_LATER"),
     "ANSWERS_WAIT": ("VOTES_LATER",),
     "VOTES_LATER": (),
@@ -69,8 +82,10 @@ EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
         "VALIDATORS_BEHIND",
         "LINKS_MISSING",
         "VALIDATORS_SKIPPED",
+        "LOG_CHECK_WAITS",
         *_IN_VAIN,
     ),
+    "LOG_CHECK_WAITS": (),
     "CLOCKS_DISAGREE": ("CLOCK_WRONG", "PEER_CLOCK_WRONG", "PROPOSAL_LATE", *_IN_VAIN),
     "CLOCK_WRONG": ("PROPOSAL_LATE", "ROUNDS_LOST", "VALIDATORS_SKIPPED"),
     "PEER_CLOCK_WRONG": ("PROPOSAL_LATE", "ROUNDS_LOST", "VALIDATORS_SKIPPED"),
@@ -88,6 +103,7 @@ EXPLAINS: Final[dict[str, tuple[str, ...]]] = {
     "VALIDATORS_SILENT": ("ROUNDS_LOST", "VALIDATORS_SKIPPED"),
     "VALIDATORS_BEHIND": ("ROUNDS_LOST", "VALIDATORS_SKIPPED"),
     "VALIDATOR_CONTRADICTS": (),
+    "PEER_CHAIN_DIFFERS": (),
     "PEER_REFUSED": (),
     "PEER_AT_FAULT": (),
     "DISK_LOW": (),

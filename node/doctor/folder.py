@@ -32,7 +32,6 @@ from p2p.ports import format_address, parse_address
 
 NEVER: Final = "Never take votes/ from a backup or another machine."
 LOCK: Final = "lock"
-START: Final = "hansa node run --data"
 REMEDIES: Final = {
     "DISK_FULL": "Make room (logs first; leave votes/, keys/ and chain/ alone), then start it.",
     "STORE_CORRUPT": f"Put chain/ away, keep votes/ and keys/, start it: it fetches the chain anew."
@@ -46,6 +45,8 @@ REMEDIES: Final = {
     "RUNTIME_UNKNOWN": "Install the release that the consortium uses, then start it.",
     "STORE_FOREIGN": "This folder's chain/ is another chain's than genesis.json: use the right"
     " folder or document. Don't mix two chains' files.",
+    "KEY_IN_USE": "Another process on this machine votes with this key. Find out which of the two"
+    " is meant to; never run both.",
     "VOTE_FROM_REFUSED": "Start it without --vote-from.",
 }
 
@@ -148,7 +149,7 @@ def _down(folder: Path, name: str) -> Finding:
             STOPPED,
             f"{name} does not run. It was stopped on purpose, killed, or its machine was restarted:"
             " it left no error behind.",
-            f"Start it: {START} {folder}. It catches up and votes by itself. Don't run the same"
+            f"Start it: {_start(folder)}. It catches up and votes by itself. Don't run the same"
             " keys on another machine meanwhile.",
             (name,),
         )
@@ -160,6 +161,11 @@ def _down(folder: Path, name: str) -> Finding:
         REMEDIES.get(words.code, f"docs/errors.md tells what to do about {words.code}."),
         (name,),
     )
+
+
+def _start(folder: Path) -> str:
+    in_devnet = (folder.parent / "devnet.json").exists()
+    return "hansa devnet up" if in_devnet else f"hansa node run --data {folder}"
 
 
 def _genesis(config: NodeConfig, name: str) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from node.doctor.case import Case, names_of
 from node.doctor.findings import DEGRADED, NOTICE, STOPPED, Finding
-from node.vitals import Disk, Vitals
+from node.vitals import Asking, Disk, Vitals
 
 DISK_LOW_BYTES: Final = 1 << 30
 DISK_STOPS_BYTES: Final = 64 << 20
@@ -31,7 +31,7 @@ def check_admission(case: Case) -> Iterator[Finding]:
         everybody = len(other_chain) >= max(1, len(case.others) - v.witness + 1)
         error = other_chain[0][1]
         yield Finding(
-            "CHAIN_DIFFERS" if everybody else "PEER_REFUSED",
+            "CHAIN_DIFFERS" if everybody else "PEER_CHAIN_DIFFERS",
             STOPPED if everybody else DEGRADED,
             f"{names_of(name for name, _ in other_chain)} and this node have different genesis"
             f' documents and refuse each other: "{error}". This chain is {v.chain_id[:16]}..',
@@ -121,6 +121,19 @@ def check_memory(case: Case) -> Iterator[Finding]:
             (v.me,),
             "rule 9",
         )
+    elif v.log_check is not None:
+        askable = [one for one in case.others if one.connected]
+        yield Finding(
+            "LOG_CHECK_WAITS",
+            STOPPED if len(askable) < v.log_check.needed else DEGRADED,
+            f"{v.me} does not vote yet: it compares its vote log with the votes that the others"
+            f" hold. {_answers(v.log_check)}"
+            + "".join(f" {case.why_away(one)}." for one in case.away),
+            "It takes a moment where the others can be asked; start or reconnect those that are"
+            f" missing. {never}",
+            (v.me,),
+            "rule 9",
+        )
     elif v.votes_from is not None:
         text = f"{v.me} votes again from height {v.votes_from} on; {v.height + 1} is being decided."
         if v.memory_lost:
@@ -142,14 +155,15 @@ def check_memory(case: Case) -> Iterator[Finding]:
 
 def _memory_comes_back(v: Vitals) -> str:
     if v.recovery is not None:
-        told = f" ({names_of(v.recovery.answered)})" if v.recovery.answered else ""
-        return (
-            f"{len(v.recovery.answered)} of the {v.recovery.needed} answers that it needs are"
-            f" there{told}."
-        )
+        return _answers(v.recovery)
     if v.votes_from is not None:
         return f"It votes again from height {v.votes_from} on."
     return ""
+
+
+def _answers(asking: Asking) -> str:
+    told = f" ({names_of(asking.answered)})" if asking.answered else ""
+    return f"{len(asking.answered)} of the {asking.needed} answers that it needs are there{told}."
 
 
 def check_contradictions(case: Case) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ from node.doctor.findings import (
     ordered,
 )
 from node.service import LocalService
-from node.vitals import Agreement, Disk, Member, Recovery, Vitals
+from node.vitals import Agreement, Asking, Disk, Member, Vitals
 from tests.sim.world import World, run_world
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -92,6 +92,7 @@ SOUND = Vitals(
     votes_from=None,
     memory_lost="",
     recovery=None,
+    log_check=None,
     members=(member("v0", me=True), member("v1"), member("v2"), member("v3")),
     others_connected=0,
     others_missing=(),
@@ -165,14 +166,16 @@ CASES: list[tuple[str, Vitals, str, str, tuple[str, ...]]] = [
     ("other version", replace(SOUND, peers_refusing=(("v3", "refused the peer: version 2"),)),
      "PEER_REFUSED", DEGRADED, ("v3", "version 2")),
     ("one other chain", replace(SOUND, peers_refusing=(("f0", "another genesis: x"),)),
-     "PEER_REFUSED", DEGRADED, ("f0", "genesis")),
+     "PEER_CHAIN_DIFFERS", DEGRADED, ("f0", "genesis")),
     ("two clocks", replace(SOUND, members=members(
         v1={"clock_ms": 6_000}, v2={"clock_ms": None}, v3={"clock_ms": None})),
      "PEER_CLOCK_WRONG", DEGRADED, ("v1's clock is 6.0 s ahead of", "can't be told")),
     ("clock of a full node", replace(SOUND, me="", keys=0, block_clock_ms=9_000), "CLOCK_WRONG",
      DEGRADED, ("9.0 s ahead of this machine's",)),
+    ("compares its log", replace(SOUND, votes=False, log_check=Asking(2, ("v3",))),
+     "LOG_CHECK_WAITS", DEGRADED, ("1 of the 2 answers", "(v3)", "does not vote yet")),
     ("waits for answers", replace(SOUND, votes=False, memory_lost="VOTE_LOG_CORRUPT: x",
-                                  recovery=Recovery(2, ("v1",))),
+                                  recovery=Asking(2, ("v1",))),
      "ANSWERS_WAIT", DEGRADED, ("1 of the 2 answers", "(v1)", "Never copy")),
 ]  # fmt: skip
 
@@ -267,6 +270,10 @@ def test_equal_views_find_nothing() -> None:
 def test_other_chains_and_a_fork() -> None:
     (found,) = compare([view("v0"), view("v1", chain_id="00" * 32)])
     assert found.code == "CHAINS_DIFFER" and "v0: abab" in found.text
+    alone = seeing("v3")
+    apart = View(dict(alone.vitals, chain_id="00" * 32), 0)
+    (found,) = compare([view("v0"), view("v1"), view("v2"), apart])
+    assert found.code == "CHAINS_DIFFER", "and no cut network"
     (found,) = compare([view("v0"), view("v1"), view("v2", block_hash="00" * 32)])
     assert (found.code, found.severity) == ("BLOCKS_DIFFER", STOPPED)
     assert "at height 100" in found.text and "Keep every folder" in found.action

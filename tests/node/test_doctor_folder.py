@@ -77,6 +77,8 @@ def test_a_node_that_was_stopped(folder: Path) -> None:
     assert f"hansa node run --data {folder}" in found.action
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert after == before, "the doctor only looks"
+    (folder.parent / "devnet.json").touch()
+    assert "hansa devnet up" in examine_folder(folder)[0].action
 
 
 @pytest.mark.parametrize(
