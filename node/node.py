@@ -35,6 +35,7 @@ from p2p.gossip import Gossip
 from p2p.ports import Channel, Handler, Network
 
 GOSSIP_TICK_MS: Final = 100
+STATUS_AGAIN_MS: Final = 1000
 IDS_PER_REQUEST_MAX: Final = 10_000
 
 _log = log.get("node")
@@ -222,11 +223,22 @@ class Node:
             _log.warning("voting again", from_height=votes.floor + 1)
 
     async def _spread(self) -> None:
+        told_ms = 0
         while True:
             await self._ports.clock.sleep_ms(GOSSIP_TICK_MS)
             self.gossip.tick()
+            if self._ports.clock.mono_ms() >= told_ms + STATUS_AGAIN_MS:
+                told_ms = self._ports.clock.mono_ms()
+                self._tell_tip()
             self.metrics.mempool_txs.set(len(self.mempool))
             self.metrics.mempool_bytes.set(self.mempool.bytes)
+
+    def _tell_tip(self) -> None:
+        """Once more: a message may have been lost, and no block comes to tell of where the chain
+        waits for just the one who missed it."""
+        tip = self.engine.status_frame()
+        for peer in self.network.connected():
+            self.network.send(peer, Channel.CHAIN, tip)
 
     async def submit(self, raws: list[bytes]) -> list[Admitted]:
         """Admit transactions from this node's own clients and spread them."""
