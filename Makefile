@@ -5,6 +5,7 @@ HANSA := .venv/bin/hansa
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
 PYTEST_ARGS ?=
+MUTANTS_ARGS ?=
 CONFORMANCE_ARGS ?=
 SEEDS ?= 200
 
@@ -12,7 +13,7 @@ SEEDS ?= 200
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test conformance corpus divergence lint format check sim bench bench-quick bench-faults lock clean
+.PHONY: help setup demo demo-once test conformance coverage mutants corpus divergence lint format check sim bench bench-quick bench-faults lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,13 @@ test: $(DEV)  ## Run the tests; with real nodes too, so it takes minutes
 
 conformance: $(RUN)  ## Execute every contract under several hash seeds and Pythons, compare with golden receipts
 	@$(PYTHON_VENV) -m scripts.conformance $(CONFORMANCE_ARGS)
+
+coverage: $(DEV)  ## Branch coverage of consensus/ by its own tests; fails below 95 %
+	@HANSA_PBFT_SEEDS=1 $(PYTHON_VENV) -m pytest -q tests/consensus tests/vectors \
+		--cov=consensus --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+mutants: $(DEV)  ## Change consensus/ in every small way: does a test fail? (hours; it goes on where it ended)
+	@$(PYTHON_VENV) -m scripts.mutants $(MUTANTS_ARGS)
 
 corpus: $(DEV)  ## Hostile contracts: each refused at load or stopped by steps
 	@$(PYTHON_VENV) -m pytest -q tests/contracts/escape

@@ -22,3 +22,4 @@ compile() { # output, arguments...
 compile requirements-build.lock requirements-build.in "$@"
 compile requirements.lock pyproject.toml "$@"
 compile requirements-dev.lock pyproject.toml --extra dev --constraint requirements.lock "$@"
+compile requirements-mutants.lock requirements-mutants.in --constraint requirements-dev.lock "$@"

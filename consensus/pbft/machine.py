@@ -452,8 +452,6 @@ def _ask_proposal(state: State, now: Now, out: list[Output]) -> None:
     context, round_ = state.context, state.round
     if context.me is None or state.proposer(round_) != context.me or state.build_asked >= round_:
         return
-    if state.asked.get(Proposal, -1) >= round_:
-        return
     if round_ == 0:
         if now.mono_ms < _proposal_moment(state):
             return

@@ -215,18 +215,67 @@ def test_a_wrong_number_of_fields(plain: Any) -> None:
     assert caught.value.code == "WRONG_TYPE"
 
 
-def test_json_mistakes() -> None:
-    good = GOOD.to_json()
-    for bad in (
-        7,
-        {**good, "more": 1},
-        {key: value for key, value in good.items() if key != "blob"},
-        {**good, "blob": "xy"},
-        {**good, "blob": 5},
-        {**good, "number": 1.0},
+JSON_MISTAKES: dict[str, tuple[Any, str, str]] = {
+    "no object": (7, "WRONG_TYPE", "Sample"),
+    "a field more": ({"more": 1}, "WRONG_FIELDS", "unknown more"),
+    "a field less": ({"blob": ...}, "WRONG_FIELDS", "missing blob"),
+    "no hex": ({"blob": "xy"}, "MALFORMED", "Sample.blob"),
+    "no text": ({"blob": 5}, "WRONG_TYPE", "Sample.blob"),
+    "hex that is too long": ({"blob": "010203"}, "OUT_OF_RANGE", "Sample.blob"),
+    "a float": ({"number": 1.0}, "WRONG_TYPE", "Sample.number"),
+    "a lone surrogate": ({"name": "\ud800"}, "MALFORMED", "Sample.name"),
+    "no list": ({"many": {"0": 1}}, "WRONG_TYPE", "Sample.many"),
+    "a list that is too long": ({"many": [1, 2, 3]}, "OUT_OF_RANGE", "Sample.many"),
+    "a wrong item": ({"many": ["x"]}, "WRONG_TYPE", "Sample.many"),
+    "neither the kind nor null": ({"perhaps": "x"}, "WRONG_TYPE", "Sample.perhaps"),
+}
+
+
+@pytest.mark.parametrize("name", JSON_MISTAKES)
+def test_json_mistakes(name: str) -> None:
+    change, code, said = JSON_MISTAKES[name]
+    bad = change
+    if isinstance(change, dict):
+        merged = GOOD.to_json() | change
+        bad = {key: value for key, value in merged.items() if value is not ...}
+    with pytest.raises(CodecError) as caught:
+        Sample.from_json(bad)
+    assert caught.value.code == code and said in caught.value.message
+
+
+def test_the_json_view_of_a_declared_type() -> None:
+    assert GOOD.to_json() == {
+        "number": 1,
+        "flag": True,
+        "name": "é",
+        "blob": "01",
+        "many": [4, 5],
+        "perhaps": None,
+    }
+    assert Sample.from_json(GOOD.to_json() | {"perhaps": 7}).perhaps == 7
+
+
+def test_a_value_made_of_what_is_known_to_be_right() -> None:
+    """No check and no copy, and the same bytes."""
+    made = Sample.of_checked(number=1, flag=True, name="é", blob=b"\x01", many=(4, 5), perhaps=None)
+    assert made == GOOD and made.raw == GOOD.raw
+
+
+def test_data_whose_json_is_no_view_of_any_value() -> None:
+    for bad, code in (
+        (1.0, "NOT_CANONICAL"),
+        ([{"a": 1.0}], "NOT_CANONICAL"),
+        ({"hex": "0"}, "MALFORMED"),
     ):
-        with pytest.raises(CodecError):
-            Sample.from_json(bad)
+        with pytest.raises(CodecError) as caught:
+            data_from_json(bad)
+        assert caught.value.code == code
+    assert data_from_json({"hex": 7, "more": [{"hex": "00ff"}]}) == {
+        "hex": 7,
+        "more": [b"\x00\xff"],
+    }
+    assert data_from_json({"hex": 7}) == {"hex": 7}
+    assert data_to_json((1, {"a": (b"\x01",)})) == [1, {"a": [{"hex": "01"}]}]
 
 
 @given(VALUES)

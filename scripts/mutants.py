@@ -1,0 +1,210 @@
+"""Mutation testing of ``consensus/``: every small change of the code should make a test fail.
+
+    make mutants                                  # all of consensus/, for hours
+    make mutants MUTANTS_ARGS=consensus.pbft      # one package or module
+    make mutants MUTANTS_ARGS=--list              # the survivors so far, each with its change
+
+mutmut (requirements-mutants.lock) works on a copy of the sources in ``build/mutants/tree``; results
+stay there, and the next run goes on where this one ended. The copy differs in one thing: mutmut
+passes over decorated functions, so ``@property`` is applied after the function there.
+
+What is not mutated: what an error says to people (its code is), docstrings, annotations, names and
+constants outside functions. What judges a mutant is SELECTION: tests without sockets, threads and
+long random schedules, the same in each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[1]
+TREE: Final = ROOT / "build" / "mutants" / "tree"
+TOOLS: Final = ROOT / "build" / "mutants" / "tools"
+
+SELECTION: Final = ("tests/consensus", "tests/vectors")
+_AGREEMENT: Final = "tests/consensus/pbft"
+LEFT_OUT: Final = (
+    f"{_AGREEMENT}/test_agreement.py",
+    f"{_AGREEMENT}/test_journal.py::test_a_state_read_from_its_bytes_goes_on_as_the_state_would",
+    f"{_AGREEMENT}/test_mistakes.py::test_mistake_one_dead_validator_slows_every_block",
+    f"{_AGREEMENT}/test_mistakes.py::test_mistake_a_block_too_slow_for_the_timer_is_proposed_again",
+    f"{_AGREEMENT}/test_mistakes.py::test_mistake_votes_are_sent_only_once",
+    f"{_AGREEMENT}/test_rules.py::test_rule_8_a_diverging_transaction_does_not_stop_the_chain",
+    "tests/consensus/test_turns.py::test_attack",
+    "tests/consensus/test_turns.py::test_a_dead_validator_costs_one_time_out_and_no_more",
+    "tests/consensus/test_turns.py::test_all_the_dead_that_a_quorum_does_without_cost_one_time_out",
+    "tests/consensus/test_turns.py::test_a_slow_validator_is_soon_out_of_turn_and_never_tried",
+    "tests/consensus/test_turns.py::test_who_died_long_before_its_turn_is_never_waited_for",
+)
+"""Whole networks: seconds each, and every survivor has to pass them all."""
+COPIED: Final = ("node", "contracts", "genesis", "tests/conftest.py", *SELECTION)
+
+SETTINGS: Final = """[tool.pytest.ini_options]
+addopts = ["--strict-markers", "--import-mode=importlib", "-p", "no:cacheprovider"]
+pythonpath = ["."]
+trio_mode = true
+
+[tool.mutmut]
+source_paths = ["consensus"]
+also_copy = ["contracts", "genesis", "node"]
+pytest_add_cli_args_test_selection = {selection}
+timeout_multiplier = 5.0
+timeout_constant = 2.0
+use_git_change_detection = false
+"""
+
+TIMEOUTS: Final = (24, -24, 36, 152, 255)
+"""How a test run ends that has used up its time."""
+
+ERRORS: Final = {"PeerFault", "TxRejected", "LocalFault", "InputError", "CodecError", "ValueError"}
+
+
+def undecorated(source: str) -> str:
+    """The source with each ``@property`` (and ``@cached_property``) applied below its function."""
+    lines = source.splitlines()
+    for node in reversed(list(ast.walk(ast.parse(source)))):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for function in reversed(node.body):
+            if not isinstance(function, ast.FunctionDef) or len(function.decorator_list) != 1:
+                continue
+            name = ast.unparse(function.decorator_list[0])
+            if name not in ("property", "cached_property"):
+                continue
+            indent = " " * function.col_offset
+            assert function.end_lineno is not None
+            lines.insert(function.end_lineno, f"{indent}{function.name} = {name}({function.name})")
+            del lines[function.decorator_list[0].lineno - 1]
+    return "\n".join(lines) + "\n"
+
+
+def copy_tree() -> None:
+    """Bring the copy up to date; files that are as they were keep their results."""
+    for name in ("consensus", *COPIED):
+        source = ROOT / name
+        files = [source] if source.is_file() else sorted(source.rglob("*"))
+        for file in files:
+            if file.is_dir() or "__pycache__" in file.parts:
+                continue
+            target = TREE / file.relative_to(ROOT)
+            text = file.read_bytes()
+            if name == "consensus" and file.suffix == ".py":
+                text = undecorated(text.decode()).encode()
+            if not target.exists() or target.read_bytes() != text:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(text)
+    left_out = [argument for one in LEFT_OUT for argument in ("--deselect", one)]
+    settings = SETTINGS.format(selection=[*SELECTION, *left_out])
+    (TREE / "pyproject.toml").write_text(settings)
+
+
+def install() -> None:
+    """mutmut and what it needs beside the test tools, into a folder of its own."""
+    lock = ROOT / "requirements-mutants.lock"
+    stamp = TOOLS / ".installed"
+    if stamp.exists() and stamp.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    shutil.rmtree(TOOLS, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "--no-deps", "--require-hashes", "--target", str(TOOLS), "-r", str(lock)], check=True
+    )
+    stamp.touch()
+
+
+def mutmut(*arguments: str) -> int:
+    """Run mutmut in the copy, in a process of its own."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join((str(TOOLS), str(ROOT))),
+        "HYPOTHESIS_PROFILE": "mutants",
+        "PYTHONHASHSEED": "0",
+    }
+    command = [sys.executable, str(Path(__file__)), "--inside", *arguments]
+    return subprocess.run(command, cwd=TREE, env=environment, check=False).returncode
+
+
+def inside(arguments: list[str]) -> None:
+    """mutmut itself, taught to leave texts for people alone."""
+    sys.path.remove(str(Path(__file__).parent))
+    sys.path.remove(str(ROOT))  # the copy is what counts
+    sys.path.insert(0, str(TREE))
+    import libcst as cst  # type: ignore[import-not-found, unused-ignore]
+    from mutmut.__main__ import cli  # type: ignore[import-not-found, unused-ignore]
+    from mutmut.mutation import mutators  # type: ignore[import-not-found, unused-ignore]
+
+    def strings(node: Any) -> Any:
+        if " " not in getattr(node, "value", " "):
+            yield from mutators.operator_string(node)
+
+    def arguments_of(node: Any) -> Any:
+        if not (isinstance(node.func, cst.Name) and node.func.value in ERRORS):
+            yield from mutators.operator_arg_removal(node)
+
+    sys.setrecursionlimit(10_000)  # each call goes through mutmut's own frames
+    swapped = {"operator_string": strings, "operator_arg_removal": arguments_of}
+    operators = mutators.mutation_operators
+    operators[:] = [(kind, swapped.get(one.__name__, one)) for kind, one in operators]
+    sys.argv = ["mutmut", *arguments]
+    cli()
+
+
+def results() -> dict[str, str]:
+    """Mutant -> killed, timeout, survived, "no tests" or "not checked"."""
+    names = {0: "survived", 5: "no tests", 33: "no tests"} | dict.fromkeys(TIMEOUTS, "timeout")
+    found: dict[str, str] = {}
+    for meta in sorted((TREE / "mutants").rglob("*.meta")):
+        for mutant, code in json.loads(meta.read_text())["exit_code_by_key"].items():
+            found[mutant] = "not checked" if code is None else names.get(code, "killed")
+    return found
+
+
+def table() -> str:
+    """One line a module: how many mutants came to which end."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for mutant, status in results().items():
+        module = mutant.rsplit(".", 1)[0].partition(".x")[0]
+        counts[module][status] += 1
+        counts["all"][status] += 1
+    columns = ("killed", "timeout", "survived", "no tests", "not checked")
+    rows = [f"{'module':<34}{'mutants':>8}" + "".join(f"{name:>13}" for name in columns)]
+    for module in sorted(counts, key=lambda name: (name == "all", name)):
+        line = counts[module]
+        cells = "".join(f"{line[name]:>13}" for name in columns)
+        rows.append(f"{module:<34}{line.total():>8}{cells}")
+    return "\n".join(rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("modules", nargs="*", default=[], help="consensus.pbft.machine ...")
+    parser.add_argument("--list", action="store_true", help="show the survivors so far and end")
+    parser.add_argument("--jobs", default="1", help="processes at once")
+    chosen = parser.parse_args()
+    if chosen.list:
+        for mutant, status in results().items():
+            if status in ("survived", "no tests"):
+                print(f"\n# {mutant}: {status}", flush=True)
+                mutmut("show", mutant)
+        print(table())
+        return 0
+    install()
+    copy_tree()
+    code = mutmut("run", "--max-children", chosen.jobs, *(f"{one}*" for one in chosen.modules))
+    print(table())
+    return code
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--inside"]:
+        inside(sys.argv[2:])
+    else:
+        sys.exit(main())

@@ -1,0 +1,158 @@
+"""What the machine keeps, drops and says only once, beside its rules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from consensus.messages import Commit, Prepare, Proposal, RoundChange
+from consensus.pbft import inputs, machine, outputs
+from consensus.pbft.inputs import Now
+from consensus.pbft.machine import CONTENTS_KEPT
+from consensus.primitives.crypto import public_key, sha256, sign
+from tests.consensus.pbft.bench import Bench
+from tests.consensus.pbft.world import CHAIN, EPOCH_MS, FAST, outcome_of, signed
+
+
+def decided_bench() -> Bench:
+    """Height 1 is decided by COMMITs of the others."""
+    bench = Bench()
+    content = bench.content()
+    bench.hear(bench.proposal(content), *(bench.commit(content, i) for i in (1, 2, 3)))
+    assert bench.s.decided
+    return bench
+
+
+def next_height(bench: Bench) -> None:
+    parent = outcome_of(bench.content())
+    bench.put(replace(bench.context, height=2, parent=parent, parent_time_ms=EPOCH_MS))
+
+
+def test_the_first_input_is_a_height() -> None:
+    with pytest.raises(ValueError, match="NewHeight"):
+        machine.apply(None, inputs.Tick(None), Now(0, 0))
+
+
+def test_votes_of_the_next_height_are_judged_when_it_comes() -> None:
+    bench = decided_bench()
+    hasty = signed(replace(bench.proposal(bench.content(2), by=2), height=2), 2)  # not its turn
+    commits = [signed(Commit(2, 0, sha256(b"x"), bench.keys[i], bytes(64)), i) for i in (1, 2)]
+    bench.hear(hasty, *commits)
+    assert len(bench.s.ahead) == 3
+    next_height(bench)
+    assert bench.s.accepted is None and bench.s.heard
+    assert list(bench.s.votes.commits().values()) == [
+        {vote.sender: vote.signature for vote in commits}
+    ]
+    assert not bench.s.ahead
+
+
+def test_the_newest_vote_of_a_sender_and_kind_waits_for_the_next_height() -> None:
+    bench = Bench()
+    votes = [signed(Commit(2, r, sha256(b"x"), bench.keys[1], bytes(64)), 1) for r in (3, 5, 4)]
+    bench.hear(*votes)
+    assert list(bench.s.ahead.values()) == [votes[1]]
+    far = signed(Commit(3, 9, sha256(b"x"), bench.keys[1], bytes(64)), 1)
+    bench.hear(far)
+    assert list(bench.s.ahead.values()) == [votes[1]]
+
+
+def test_votes_ahead_count_for_the_very_next_height_alone() -> None:
+    bench = Bench()
+    bench.hear(signed(Commit(2, 0, sha256(b"x"), bench.keys[1], bytes(64)), 1))
+    parent = sha256(b"fetched")
+    bench.put(replace(bench.context, height=3, parent=parent, parent_time_ms=EPOCH_MS))
+    assert len(bench.s.votes) == len(bench.s.previous) == 0 and not bench.s.heard
+
+
+def test_an_own_vote_of_a_height_that_is_over_does_not_count() -> None:
+    bench = decided_bench()
+    next_height(bench)
+    bench.put(inputs.Signed(signed(Commit(1, 0, sha256(b"x"), bench.keys[0], bytes(64)), 0)))
+    assert len(bench.s.votes) == 0 and bench.s.own_votes() == ()
+
+
+def test_a_stranger_is_not_answered() -> None:
+    bench = decided_bench()
+    seed = sha256(b"a stranger")
+    vote = RoundChange(1, 1, None, None, None, public_key(seed), bytes(64))
+    vote = replace(vote, signature=sign(seed, vote.tag, vote.signing_bytes(CHAIN)))
+    assert bench.hear(vote) == []
+    next_height(bench)
+    ahead = replace(vote, height=3)
+    ahead = replace(ahead, signature=sign(seed, ahead.tag, ahead.signing_bytes(CHAIN)))
+    assert bench.hear(vote, ahead) == [] and not bench.s.ahead
+
+
+def test_few_contents_are_kept_the_prepared_and_the_accepted_among_them() -> None:
+    bench = Bench()
+    prepared = bench.content()
+    bench.hear(bench.proposal(prepared))
+    bench.executed(prepared)
+    bench.hear(*(bench.prepare(prepared, i) for i in (1, 2, 3)))
+    assert bench.s.prepared is not None
+    changes = [bench.change(i, 1) for i in (1, 2, 3)]
+    accepted = bench.content(2, extra_ms=1)
+    bench.hear(bench.proposal(accepted, by=2, round_=1, changes=changes))
+    for number in range(2, 2 * CONTENTS_KEPT):  # by liars, with what they say was prepared
+        other = bench.content(3, extra_ms=number)
+        certificate = bench.prepared(other, 0, (1, 2, 3))
+        bench.hear(bench.change(3, number, certificate, other))
+        kept = bench.s.contents
+        assert len(kept) == min(CONTENTS_KEPT, number + 1)
+        assert {prepared.digest, accepted.digest, other.digest} <= set(kept)
+    assert bench.s.accepted is not None and bench.s.accepted.content == accepted
+
+
+def test_a_content_that_comes_too_late_or_twice_is_not_proposed() -> None:
+    bench = Bench(first=0)
+    bench.wait(FAST.empty_block_interval_ms)
+    content = bench.content(0)
+    bench.put(inputs.Built(1, content))
+    assert bench.asked(Proposal) == []
+    bench.put(inputs.Built(0, content))
+    bench.put(inputs.Built(0, bench.content(0, extra_ms=5)))
+    assert [vote.content for vote in bench.asked(Proposal)] == [content]
+    late = Bench(first=0)
+    late.wait(FAST.empty_block_interval_ms)
+    late.hear(late.change(1, 1), late.change(2, 1))
+    late.put(inputs.Built(0, content))
+    assert late.s.round == 1 and late.asked(Proposal) == []
+    decided = Bench(first=0)
+    decided.wait(FAST.empty_block_interval_ms)
+    decided.hear(*(decided.commit(content, i) for i in (1, 2, 3)))
+    decided.put(inputs.Built(0, content))
+    assert decided.s.decided and decided.asked(Proposal) == []
+
+
+def test_only_prepares_for_this_very_content_override_the_own_clock() -> None:
+    bench = Bench()
+    content = bench.content(extra_ms=FAST.clock_drift_ms + 1)
+    bench.hear(bench.proposal(content))
+    bench.executed(content)
+    other = bench.content(extra_ms=7)
+    bench.hear(*(bench.prepare(other, i) for i in (1, 2)), bench.prepare(content, 3))
+    assert bench.asked(Prepare) == []
+
+
+def test_prepares_for_two_outcomes_of_a_content_override_the_own_clock_together() -> None:
+    """Both found its time acceptable, whatever came of executing it."""
+    bench = Bench()
+    content = bench.content(extra_ms=FAST.clock_drift_ms + 1)
+    bench.hear(bench.proposal(content))
+    bench.executed(content)
+    bench.hear(bench.prepare(content, 1), bench.prepare(content, 2, outcome=sha256(b"other")))
+    assert len(bench.asked(Prepare)) == 1
+
+
+def test_a_quorum_for_another_outcome_is_told_once() -> None:
+    bench = Bench()
+    content = bench.content()
+    bench.hear(bench.proposal(content))
+    bench.executed(content, sha256(b"own"))
+    bench.hear(*(bench.prepare(content, i) for i in (1, 2, 3)))
+    bench.wait(3_000)
+    assert bench.made(outputs.Diverged) == [
+        outputs.Diverged(1, 0, sha256(b"own"), outcome_of(content))
+    ]
