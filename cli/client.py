@@ -265,6 +265,23 @@ class Client:
         """The node's own report: height, peers, mempool, versions."""
         return self._object("GET", "/v1/status")
 
+    def evidence(self) -> list[dict[str, Any]]:
+        """All evidence against validators: in blocks by digest, then what waits for a block. Its
+        ``bytes`` are the proof; nothing is checked here."""
+        found, waiting = [], []
+        path = "/v1/evidence"
+        while True:
+            page = self._object("GET", path)
+            try:
+                found += page["evidence"]
+                waiting += page["waiting"]
+                after = page["next"]
+            except (KeyError, TypeError):
+                raise self._bad_answer("a list of evidence") from None
+            if after is None:
+                return found + waiting
+            path = f"/v1/evidence?after={_segment(after)}"
+
     def flight_recording(self) -> bytes:
         """What the node's agreement was told lately, for ``hansa debug replay``."""
         return self._request("GET", "/v1/debug/recording").content

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "query": ("cli.call:query", "Ask a contract."),
     "contract": ("cli.contract:contract", "Write, check, propose and rehearse contracts."),
     "governance": ("cli.governance:governance", "Propose and vote: validators, rules, contracts."),
+    "evidence": ("cli.evidence:evidence", "Proof that a validator contradicted itself."),
     "tx": ("cli.tx:tx", "Submit transactions, follow and show them."),
     "block": ("cli.block:block", "Show committed blocks."),
     "node": ("cli.node:node", "Prepare and run a node."),

@@ -18,6 +18,7 @@ from consensus.primitives.crypto import (
     TAG_PREPARE,
     TAG_PROPOSAL,
     TAG_ROUND_CHANGE,
+    sha256,
     verify,
 )
 from consensus.primitives.errors import CodecError, PeerFault
@@ -66,6 +67,16 @@ class Evidence(Wire):
     def height(self) -> int:
         """The height that checked evidence concerns."""
         return statement_parts(self.first)[1]
+
+    @property
+    def rounds(self) -> tuple[int, int]:
+        """The rounds of checked evidence's first and second statement."""
+        return statement_parts(self.first)[2], statement_parts(self.second)[2]
+
+    @property
+    def vote_hashes(self) -> tuple[bytes, bytes]:
+        """SHA-256 of what was signed first and second."""
+        return sha256(self.first), sha256(self.second)
 
     def check(self, chain_id: bytes) -> int:
         """The height it concerns. Raises PeerFault EVIDENCE_INVALID if it proves nothing."""

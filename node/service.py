@@ -25,6 +25,7 @@ from node.api.service import (
     TxStatus,
 )
 from node.doctor.examine import diagnose, verdict
+from node.evidence import evidence_in_blocks, shown
 from node.node import Node
 from node.store.blocks import Recorded
 from node.vitals import Disk, vitals_of
@@ -280,6 +281,15 @@ class LocalService:
             "reason": "; ".join(reasons),
             "missed_turns": lapse.misses,
             "until_height": lapse.skipped_until if waits else None,
+        }
+
+    def evidence(self, after: bytes | None, limit: int) -> dict[str, Any]:
+        found, last = evidence_in_blocks(self._chain, after, limit)
+        waiting = [] if after is not None else self._node.engine.open_evidence()
+        return {
+            "evidence": found,
+            "waiting": [shown(self._chain, one, None) for one in waiting],
+            "next": None if last is None else last.hex(),
         }
 
     def recording(self) -> bytes:

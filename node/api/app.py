@@ -33,6 +33,7 @@ from node.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
 
 SUBMIT_BYTES_MAX: Final = 2 * 1024 * 1024
 SUBMIT_TXS_MAX: Final = 1000
+EVIDENCE_PAGE_MAX: Final = 100
 QUERY_BYTES_MAX: Final = 256 * 1024
 BODY_TIMEOUT_S: Final = 30.0
 
@@ -403,6 +404,15 @@ def _add_chain_routes(app: FastAPI, service: NodeService) -> None:
         if raw is None:
             raise InputError("BLOCK_NOT_FOUND", "this node has no such block")
         return Response(raw, media_type="application/octet-stream")
+
+    @app.get("/v1/evidence")
+    async def evidence(after: str | None = None, limit: str = str(EVIDENCE_PAGE_MAX)) -> Response:
+        """Conflicting votes of validators, in blocks and waiting for one, in pages."""
+        if after is not None and not _HEX_HASH.match(after):
+            raise InputError("BAD_REQUEST", "after is a digest of 64 lower-case hex digits")
+        if not _NUMBER.match(limit) or not 1 <= int(limit) <= EVIDENCE_PAGE_MAX:
+            raise InputError("BAD_REQUEST", f"limit is a number from 1 to {EVIDENCE_PAGE_MAX}")
+        return _json(service.evidence(bytes.fromhex(after) if after else None, int(limit)))
 
     @app.get("/v1/contracts")
     async def contracts() -> Response:

@@ -123,6 +123,10 @@ class NodeService(Protocol):
     def doctor(self) -> dict[str, Any]:
         """``verdict`` (a sentence), ``findings`` and the ``vitals`` that they were judged by."""
 
+    def evidence(self, after: bytes | None, limit: int) -> dict[str, Any]:
+        """A page of ``evidence`` against validators that stands in blocks, the digest to go on
+        behind (``next``), and with the first page what is ``waiting`` for a block."""
+
     def recording(self) -> bytes:
         """The flight recording: what went into the core lately."""
 

@@ -156,6 +156,9 @@ class MemoryNode:
             "chain_id": CHAIN_ID.hex(),
         }
 
+    def evidence(self, after: bytes | None, limit: int) -> dict[str, Any]:
+        return {"evidence": [], "waiting": [], "next": None}
+
     def recording(self) -> bytes:
         return b"recording"
 

@@ -238,6 +238,21 @@ async def test_blocks_and_documents() -> None:
         assert (await client.get("/v1/status")).json()["height"] == 2
 
 
+async def test_evidence_is_asked_for_in_pages_of_limited_size() -> None:
+    async with served(MemoryNode()) as client:
+        answer = await client.get(f"/v1/evidence?after={'0a' * 32}&limit=100")
+        assert answer.json() == {"evidence": [], "waiting": [], "next": None}
+        for query in (
+            "limit=0",
+            "limit=101",
+            "limit=-1",
+            "limit=x",
+            "after=0a",
+            "after=" + "0A" * 32,
+        ):
+            assert error_code(await client.get(f"/v1/evidence?{query}")) == (400, "BAD_REQUEST")
+
+
 async def test_health_and_metrics() -> None:
     node = MemoryNode()
     async with served(node) as client:
@@ -274,6 +289,7 @@ async def test_unknown_paths_methods_and_the_description() -> None:
         "/v1/events",
         "/v1/status",
         "/v1/doctor",
+        "/v1/evidence",
         "/v1/debug/recording",
         "/health/live",
         "/health/ready",

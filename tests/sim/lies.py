@@ -23,6 +23,7 @@ from tests.sim.lies_voting import (
     Agreeable,
     Amnesiac,
     CommitHider,
+    DoubleRoundChanger,
     DoubleVoter,
     EagerCommitter,
     Mute,
@@ -52,6 +53,7 @@ def _all() -> Iterator[tuple[str, Callable[[], Lie]]]:
     for flaw in RoundChangeForger.FLAWS:
         yield f"round change: {flaw}", lambda flaw=flaw: RoundChangeForger(flaw)  # type: ignore[misc]
     yield "round change hides a commit", CommitHider
+    yield "double round change", DoubleRoundChanger
     yield "round change names nothing", Amnesiac
     yield "flood of far votes", Flooder
     yield "flood in others' names", lambda: Flooder(others=True)

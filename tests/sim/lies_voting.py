@@ -14,6 +14,7 @@ from tests.sim.liars import Liar, Lie
 
 PREPARES: Final = frozenset({2})
 COMMITS: Final = frozenset({3})
+ROUND_CHANGES: Final = frozenset({4})
 HIDDEN: Final = frozenset({5})
 
 
@@ -167,6 +168,21 @@ class CommitHider(Lie):
         yield vote
         if isinstance(vote, Commit):
             yield self.liar.signed(_change(self.liar, vote, None))
+
+
+class DoubleRoundChanger(Lie):
+    """Right after each COMMIT two ROUND-CHANGEs to the next round that tell different things."""
+
+    evidence = ROUND_CHANGES
+
+    def votes(self, peer: bytes, vote: Vote) -> Iterable[Vote]:
+        yield vote
+        state = self.liar.state
+        prepared = None if state is None else state.prepared
+        if isinstance(vote, Commit) and prepared is not None and prepared.round == vote.round:
+            change = _change(self.liar, vote, prepared)
+            yield self.liar.signed(change)
+            yield self.liar.signed(replace(change, committed_round=vote.round))
 
 
 class Amnesiac(Lie):

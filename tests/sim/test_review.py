@@ -285,6 +285,6 @@ def test_one_liar_s_evidence_leaves_room_for_another_s() -> None:
         assert engine.evidence_received(contradiction(chain_id, "v1", 1))
         assert engine.evidence_received(contradiction(chain_id, "v3", 1))
         assert not engine.evidence_received(contradiction(chain_id, "v3", 2))
-        assert len(engine._open_evidence()) == 2
+        assert len(engine.open_evidence()) == 2
 
     run_world(9, scenario, PARAMS)
