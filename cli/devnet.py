@@ -49,13 +49,16 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def bring_up(network: Network, *, fresh: bool = False) -> list[NodeSpec]:
+def bring_up(
+    network: Network, *, fresh: bool = False, fault_model: str | None = None
+) -> list[NodeSpec]:
     """Make the network if there is none, start what is not running, wait until all are ready.
 
     Returns the nodes that it started; those that ran before go on running.
 
     When this fails or is interrupted, the nodes that it started are stopped again. Raises
-    InputError DEVNET_OUTDATED when the folder is one of an older release.
+    InputError DEVNET_OUTDATED when the folder is one of an older release, DEVNET_INVALID when its
+    fault model is another.
     """
     from cli.sample_trade import load_sample_trade
     from consensus.params import Params
@@ -69,12 +72,19 @@ def bring_up(network: Network, *, fresh: bool = False) -> list[NodeSpec]:
                 network.remove()
             if not network.made:
                 network.say(f"Making keys and a genesis document in {network.folder}")
-                network.make(load_sample_trade().organisations, Params())
+                params = Params(fault_model=fault_model or "byzantine")
+                network.make(load_sample_trade().organisations, params)
             if network.outdated:
                 raise InputError(
                     "DEVNET_OUTDATED",
                     f"{network.folder} was made by an older release:"
                     " hansa devnet up --fresh starts a new chain",
+                )
+            model = network.document().params.fault_model
+            if fault_model not in (None, model):
+                raise InputError(
+                    "DEVNET_INVALID",
+                    f"{network.folder} is of the {model} fault model: --fresh starts a new chain",
                 )
             if network.document().packages != builtin_packages():
                 network.say(
@@ -152,19 +162,25 @@ def devnet() -> None:
 
 @devnet.command()
 @click.option("--fresh", is_flag=True, help="Throw the chain away and start a new one.")
+@click.option(
+    "--fault-model",
+    type=click.Choice(["byzantine", "crash"]),
+    help="For a new chain; crash: three validators, one may be down, none may lie.",
+)
 @folder_option
 @json_option
-def up(folder: Path, fresh: bool) -> None:
+def up(folder: Path, fresh: bool, fault_model: str | None) -> None:
     """Start the network; make it first if there is none. What runs already goes on running.
 
     \b
     Examples:
       hansa devnet up
       hansa devnet up --fresh --dir /tmp/other-net
+      hansa devnet up --fresh --fault-model crash
     """
     network = _network(folder)
     with interruptible():
-        bring_up(network, fresh=fresh)
+        bring_up(network, fresh=fresh, fault_model=fault_model)
     _show(network)
 
 

@@ -151,17 +151,19 @@ class Network:
     # --- making ----------------------------------------------------------------------------
 
     def make(self, organisations: Sequence[Organisation], params: Params) -> None:
-        """Keys, sealed genesis document and data folders for four validators and a full node.
+        """Keys, sealed genesis document and data folders for four validators and a full node; in
+        the crash fault model for three and two.
 
         The organisations run the nodes in turn. Made beside the folder and moved there as a whole,
         so that an interrupted run leaves nothing half-made.
         """
         scratch = self.folder.with_name(f".{self.folder.name}.{secrets.token_hex(4)}")
         ports = free_ports(10)
+        validators = 3 if params.fault_model == "crash" else 4
         nodes = [
             NodeSpec(
                 f"node{index + 1}",
-                "validator" if index < 4 else "full",
+                "validator" if index < validators else "full",
                 organisations[index % len(organisations)].id,
                 ports[5 + index],
                 ports[index],
