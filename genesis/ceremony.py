@@ -22,7 +22,6 @@ from consensus.primitives.crypto import (
     TAG_GENESIS,
     TAG_GENESIS_ENTRY,
     public_key,
-    sha256,
     sign,
     verify,
 )
@@ -73,7 +72,7 @@ class Entry:
     def digest(self) -> bytes:
         """What each key signs."""
         content = _EntryContent(self.consortium, self.organisation, self.validator, self.peer)
-        return sha256(content.encode())
+        return content.digest
 
     @property
     def keys(self) -> dict[str, bytes]:
