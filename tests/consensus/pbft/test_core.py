@@ -53,6 +53,8 @@ def test_the_newest_vote_of_a_sender_and_kind_waits_for_the_next_height() -> Non
     votes = [signed(Commit(2, r, sha256(b"x"), bench.keys[1], bytes(64)), 1) for r in (3, 5, 4)]
     bench.hear(*votes)
     assert list(bench.s.ahead.values()) == [votes[1]]
+    bench.hear(signed(Commit(2, 5, sha256(b"y"), bench.keys[1], bytes(64)), 1))
+    assert list(bench.s.ahead.values()) == [votes[1]]  # nor is one of the same round
     far = signed(Commit(3, 9, sha256(b"x"), bench.keys[1], bytes(64)), 1)
     bench.hear(far)
     assert list(bench.s.ahead.values()) == [votes[1]]
@@ -105,6 +107,80 @@ def test_few_contents_are_kept_the_prepared_and_the_accepted_among_them() -> Non
     assert bench.s.accepted is not None and bench.s.accepted.content == accepted
 
 
+def built_after_ms(bench: Bench) -> int:
+    """How long its proposer waits before it makes the block of round 0."""
+    while not bench.made(outputs.Build):
+        assert bench.now.mono_ms < 10_000
+        bench.wait(1)
+    return bench.now.mono_ms
+
+
+def test_when_a_block_is_made() -> None:
+    idle = Bench(first=0)
+    assert built_after_ms(idle) == FAST.empty_block_interval_ms
+    assert built_after_ms(Bench(first=1, n=1)) == FAST.empty_block_interval_ms
+    with_work = Bench(first=0)
+    with_work.put(inputs.Tick(-5_000))
+    assert built_after_ms(with_work) == FAST.min_block_interval_ms
+    others_speak = Bench(first=0)
+    others_speak.hear(others_speak.change(1, 1))
+    assert built_after_ms(others_speak) == FAST.min_block_interval_ms
+    both = Bench(first=0)
+    both.hear(both.change(1, 1))
+    both.put(inputs.Tick(0))
+    assert built_after_ms(both) == FAST.min_block_interval_ms
+
+
+def timer_starts_after_ms(bench: Bench) -> int:
+    while bench.s.deadline_ms is None:
+        assert bench.now.mono_ms < 10_000
+        bench.wait(1)
+    assert bench.s.deadline_ms == bench.now.mono_ms + FAST.round_timeout_ms
+    return bench.now.mono_ms
+
+
+def test_when_round_0_s_timer_starts() -> None:
+    assert timer_starts_after_ms(Bench()) == FAST.empty_block_interval_ms
+    old_work = Bench()
+    old_work.put(inputs.Tick(-5_000))  # older than this height
+    assert timer_starts_after_ms(old_work) == machine.TURNS * FAST.min_block_interval_ms
+    bench = Bench()
+    bench.wait(100)
+    bench.put(inputs.Tick(100))
+    assert timer_starts_after_ms(bench) == 100 + machine.TURNS * FAST.min_block_interval_ms
+    heard = Bench()
+    heard.hear(heard.change(1, 1))
+    assert timer_starts_after_ms(heard) == 0
+
+
+def test_how_long_a_round_lasts() -> None:
+    bench = Bench()
+    lasts = []
+    for round_ in range(1, 40):
+        bench.hear(*(bench.change(i, round_) for i in (1, 2, 3)))
+        assert bench.s.round == round_ and bench.s.deadline_ms is not None
+        lasts.append(bench.s.deadline_ms - bench.now.mono_ms)
+    assert lasts[:3] == [600, 1_200, 2_000] and set(lasts[2:]) == {FAST.round_timeout_max_ms}
+
+
+def test_own_votes_go_out_again_every_second_and_to_who_connects() -> None:
+    bench = Bench()
+    assert bench.put(inputs.Connected(bench.keys[2])) == []  # nothing to say yet
+    bench.wait(FAST.empty_block_interval_ms + FAST.round_timeout_ms)
+    (change,) = bench.s.own_votes()
+    assert isinstance(change, RoundChange)
+    sent = []
+    for _ in range(3_000):
+        made = bench.wait(1)
+        if made:
+            sent.append(bench.now.mono_ms)
+            assert made == [outputs.Broadcast((change,))]
+    assert sent == [1_000, 2_000, 3_000]
+    assert bench.put(inputs.Connected(bench.keys[2])) == [
+        outputs.Broadcast((change,), bench.keys[2])
+    ]
+
+
 def test_a_content_that_comes_too_late_or_twice_is_not_proposed() -> None:
     bench = Bench(first=0)
     bench.wait(FAST.empty_block_interval_ms)
@@ -114,6 +190,7 @@ def test_a_content_that_comes_too_late_or_twice_is_not_proposed() -> None:
     bench.put(inputs.Built(0, content))
     bench.put(inputs.Built(0, bench.content(0, extra_ms=5)))
     assert [vote.content for vote in bench.asked(Proposal)] == [content]
+    assert bench.made(outputs.Execute) == [outputs.Execute(content, (), bench.keys[0])]
     late = Bench(first=0)
     late.wait(FAST.empty_block_interval_ms)
     late.hear(late.change(1, 1), late.change(2, 1))
