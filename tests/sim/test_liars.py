@@ -14,6 +14,7 @@ from consensus.block import Block
 from consensus.certificates import Certificate
 from consensus.params import Params
 from consensus.transaction import Transaction
+from consensus.validators import Thresholds
 from p2p.virtual import VirtualConditions
 from tests.sim.liars import Liar, make_liar
 from tests.sim.lies import LIES
@@ -34,7 +35,7 @@ PARAMS = Params(
 )
 CALM = VirtualConditions(delay_ms=(1, 20))
 ROUGH = VirtualConditions(delay_ms=(1, 120), loss=0.02, duplicate=0.1, reorder=0.2)
-LOAD_S = 6.0
+LOAD_S = 4.0
 PATIENCE_TIMEOUTS = 5
 """An honest node's transaction is in every honest chain after so many round time-outs."""
 
@@ -256,3 +257,19 @@ def test_two_liars_of_four_never_make_an_honest_one_sign_twice(seed: int) -> Non
 
     with quickly():
         run_world(seed, scenario, PARAMS, conditions=ROUGH)
+
+
+def test_the_worlds_have_teeth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were a quorum one vote smaller, the same liars would fork the chain."""
+    monkeypatch.setattr(Thresholds, "quorum", 2)
+    heights: dict[int, set[bytes]] = {}
+
+    async def scenario(world: World) -> None:
+        VotesOnly(world).blocks = heights
+        make_liar(world, "v1", *(LIES[lie]() for lie in STRONG))
+        world.start_all()
+        await trio.sleep(15)
+
+    with quickly():
+        run_world(1, scenario, PARAMS, conditions=CALM)
+    assert any(len(hashes) > 1 for hashes in heights.values())

@@ -100,6 +100,32 @@ def test_two_twins_of_seven_at_random(seed: int) -> None:
     tolerated(seed, partitions, ["v0", "v3"], 7)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_validator_started_twice_is_noticed(seed: int) -> None:
+    """An operator's mistake on two machines: both are sound. One is shown the other's vote and
+    stops, or somebody hears both and has proof."""
+    rng = random.Random(f"mistake {seed}")
+    noticed: list[object] = []
+
+    async def scenario(world: World) -> None:
+        pair = ("v0", add_twin(world, "v0", shameless=False))
+        oracle = Oracle(world)
+        honest = ["v1", "v2", "v3"]
+        schedule = Schedule(world, [random_split(rng, honest, [pair]) for _ in range(40)])
+        world.start_all()
+        await load(world, honest, schedule)
+        await world.reach(
+            oracle.height + 2, honest, RECOVERY_TIMEOUTS * PARAMS.round_timeout_max_ms / 1000
+        )
+        oracle.finish()
+        noticed.extend(one for one in pair if world.node(one).engine.observed.memory_lost)
+        noticed.extend(world.ask("v1", "governance", "accusation_list"))
+
+    with quickly():
+        run_world(seed, scenario, PARAMS, conditions=CONDITIONS)
+    assert noticed
+
+
 def test_two_twins_of_four_fork_the_chain_and_no_honest_validator_signs_twice() -> None:
     """Each side has a quorum of its own: one honest validator and a copy of both others."""
     forks = 0

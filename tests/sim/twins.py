@@ -22,13 +22,17 @@ from tests.sim.world import Machine, World
 Groups = tuple[tuple[str, ...], ...]
 
 
-def add_twin(world: World, name: str) -> str:
-    """Give a machine a twin, before both start; returns the twin's name. Neither stops when it is
-    shown what the other signed, as an honest validator does."""
+def add_twin(world: World, name: str, *, shameless: bool = True) -> str:
+    """Give a machine a twin, before both start; returns the twin's name. A shameless pair goes on
+    when one is shown what the other signed; else both are production code, as where an
+    operator started the same validator twice."""
     twin = f"{name}'"
     world.machines[twin] = Machine(twin, True, identity=name)
-    make_liar(world, name)
-    make_liar(world, twin)
+    for one in (name, twin):
+        if shameless:
+            make_liar(world, one)
+        else:
+            world.liars.add(one)
     return twin
 
 
