@@ -29,6 +29,7 @@ class Target:
     name: str
     url: str | None
     folder: Path | None = None
+    passphrase_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _targets(urls: Sequence[str], homes: Sequence[Path], devnet: Path | None) ->
     from node.doctor.folder import api_url
 
     found = [Target(url, url.rstrip("/")) for url in urls]
-    found += [Target(home.resolve().name, api_url(home), home) for home in homes]
+    found += [Target(home.absolute().name, api_url(home), home) for home in homes]
     if found and devnet is None:
         return found
     if current().node_url is not None and not found:  # given before the command
@@ -107,7 +108,8 @@ def _targets(urls: Sequence[str], homes: Sequence[Path], devnet: Path | None) ->
 
         network = Network(folder, output.say)
         found += [
-            Target(node.name, node.url, network.folder / node.name) for node in network.nodes()
+            Target(node.name, node.url, network.folder / node.name, network.passphrase_file)
+            for node in network.nodes()
         ]
     return found or [Target(DEFAULT_NODE, DEFAULT_NODE)]
 
@@ -134,7 +136,7 @@ def _told(target: Target) -> Told:
         except (KeyError, TypeError, ValueError):
             problem = "its answer is not a doctor's: another release, or no node"
     if target.folder is not None:
-        found = examine_folder(target.folder)
+        found = examine_folder(target.folder, target.passphrase_file)
         return Told(target, f"{target.name} does not answer.", tuple(found))
     missing = Finding(
         "NODE_UNREACHABLE",

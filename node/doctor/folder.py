@@ -51,9 +51,10 @@ REMEDIES: Final = {
 }
 
 
-def examine_folder(folder: Path) -> list[Finding]:
-    """Why the node in a folder does not run or answer, the cause first."""
-    return ordered(_examine(folder))
+def examine_folder(folder: Path, passphrase_file: Path | None = None) -> list[Finding]:
+    """Why the node in a folder does not run or answer, the cause first. ``passphrase_file`` is what
+    it is started with, where its configuration does not tell."""
+    return ordered(_examine(folder, passphrase_file))
 
 
 def api_url(folder: Path) -> str | None:
@@ -67,11 +68,13 @@ def api_url(folder: Path) -> str | None:
     return f"http://{format_address(host, port)}"
 
 
-def _examine(folder: Path) -> Iterator[Finding]:
-    name = folder.resolve().name
-    if (disk := _disk(folder)) is not None and (full := disk_finding(name, disk)) is not None:
-        yield full
+def _examine(folder: Path, passphrase_file: Path | None) -> Iterator[Finding]:
+    name = folder.absolute().name
     pid = _holder(folder)
+    if (disk := _disk(folder)) is not None:
+        full = disk_finding(name, disk, runs=pid is not None)
+        if full is not None:
+            yield full
     if pid is not None:
         yield _silent(name, pid)
         return
@@ -82,7 +85,7 @@ def _examine(folder: Path) -> Iterator[Finding]:
         yield _wrong("CONFIG_WRONG", name, error, "Correct config.toml, then start it.")
         return
     yield from _genesis(config, name)
-    yield from _keys(config, name)
+    yield from _keys(config, name, passphrase_file)
     yield from _vote_log(config, name)
     yield from _ports(config, name)
     try:
@@ -181,7 +184,7 @@ def _genesis(config: NodeConfig, name: str) -> Iterator[Finding]:
         )
 
 
-def _keys(config: NodeConfig, name: str) -> Iterator[Finding]:
+def _keys(config: NodeConfig, name: str, passphrase_file: Path | None) -> Iterator[Finding]:
     paths = [config.network_key_path]
     if config.node.role == "validator":
         paths.append(config.consensus_key_path)
@@ -198,7 +201,7 @@ def _keys(config: NodeConfig, name: str) -> Iterator[Finding]:
         )
         return
     try:
-        passphrase = find_passphrase(config.passphrase_path)
+        passphrase = find_passphrase(config.passphrase_path or passphrase_file)
     except HansaError as error:
         if error.code != "PASSPHRASE_MISSING":  # given at the terminal when it starts
             yield _wrong("KEY_UNUSABLE", name, error, "Mend the file with the passphrase.")

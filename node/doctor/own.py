@@ -192,25 +192,30 @@ def check_contradictions(case: Case) -> Iterator[Finding]:
             )
 
 
-def disk_finding(name: str, disk: Disk) -> Finding | None:
+def disk_finding(name: str, disk: Disk, *, runs: bool) -> Finding | None:
     """Of a disk that has little room left."""
     if disk.free_bytes >= DISK_LOW_BYTES:
         return None
     soon = disk.free_bytes < DISK_STOPS_BYTES
+    room = f"{_size(disk.free_bytes)} of {_size(disk.total_bytes)} are free"
     return Finding(
         "DISK_FULL_SOON" if soon else "DISK_LOW",
-        STOPPED if soon else DEGRADED,
-        f"The disk under {name}'s data folder is {'all but' if soon else 'nearly'} full:"
-        f" {disk.free_bytes >> 20} MiB of {disk.total_bytes >> 30} GiB are free. A write that fails"
-        " ends the node with DISK_FULL.",
-        "Make room, logs first. Don't remove anything in votes/, keys/ or chain/.",
+        DEGRADED if runs or not soon else STOPPED,
+        f"The disk under {name}'s data folder is {'all but' if soon else 'nearly'} full: {room}."
+        + (" A write that fails ends the node with DISK_FULL." if runs else " It does not run."),
+        "Make room, logs first, and start it if it does not run. Don't remove anything in votes/,"
+        " keys/ or chain/.",
         (name,),
     )
 
 
+def _size(count: int) -> str:
+    return f"{count >> 20} MiB" if count < 10 << 30 else f"{count >> 30} GiB"
+
+
 def check_disk(case: Case) -> Iterator[Finding]:
     v = case.v
-    if v.disk is not None and (low := disk_finding(v.name, v.disk)) is not None:
+    if v.disk is not None and (low := disk_finding(v.name, v.disk, runs=True)) is not None:
         yield low
     if max(v.log_ms or 0, v.store_ms or 0) >= DISK_SLOW_MS:
         yield Finding(

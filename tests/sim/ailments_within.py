@@ -86,7 +86,7 @@ async def full_disk(world: World) -> None:
 
 @row(
     "a disk that is nearly full",
-    Says("v0", "DISK_FULL_SOON", STOPPED, ("v0",), ("10 MiB of 20 GiB", "votes/")),
+    Says("v0", "DISK_FULL_SOON", DEGRADED, ("v0",), ("10 MiB of 20 GiB", "votes/")),
     disk=Disk(10 << 20, 20 << 30),
 )
 async def nearly_full(world: World) -> None:
