@@ -23,8 +23,9 @@ from node.flight import Recording, Replay, read_recording
 from p2p.virtual import VirtualConditions
 from tests.sim.liars import make_liar
 from tests.sim.lies_voting import DoubleVoter
+from tests.sim.machine import MemoryReports
 from tests.sim.oracle import Oracle
-from tests.sim.world import World, run_world
+from tests.sim.world import World, consensus_key, run_world
 
 ROOT = Path(__file__).parents[2]
 INCIDENT = ROOT / "tests" / "vectors" / "incident.flight"
@@ -122,6 +123,89 @@ def test_a_small_ring_begins_anywhere_and_still_replays() -> None:
         sound(data)
         assert read_recording(data).state is not None
         assert len(data) < 60_000
+
+
+# --- what makes a node keep its recording ------------------------------------------------------
+
+
+def _kept(world: World, name: str) -> dict[str, bytes]:
+    """The files that the node's recorder keeps from here on."""
+    reports = MemoryReports()
+    world.node(name).recorder._folder = reports
+    return reports.files
+
+
+def test_a_mistake_in_the_core_leaves_its_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The node stops; the file ends with the input that the core could not take."""
+    real, files = machine.apply, dict[str, bytes]()
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        files_of = _kept(world, "v0")
+        await _load(world, 2)
+        mine = consensus_key("v0")
+
+        def failing(state: Any, event: Any, now: Any) -> Any:
+            if state is not None and state.context.me == mine and state.votes.commits():
+                raise AssertionError("a mistake")
+            return real(state, event, now)
+
+        monkeypatch.setattr(machine, "apply", failing)
+        await _load(world, 2)
+        assert world.machines["v0"].failure is not None
+        files.update(files_of)
+
+    run_world(25, scenario, PARAMS)
+    monkeypatch.setattr(machine, "apply", real)
+    ((name, data),) = files.items()
+    assert name.endswith("-AssertionError.flight")
+    recording, again, _ = replayed(data)
+    assert recording.entries[-1].result == "!AssertionError"
+    assert len(again.different) == 2, "the mistake is not made again, and so the end is another"
+    assert "recorded a failure of the core, AssertionError" in again.different[0]
+
+
+def test_a_second_signature_that_was_prevented_leaves_its_recording() -> None:
+    files = dict[str, bytes]()
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        files_of = _kept(world, "v0")
+        await _load(world, 2)
+        signer = world.node("v0").engine.signer
+        assert signer is not None
+        signer.log.floor = 10**6  # as if the log knew of votes that the core does not
+        await _load(world, 2)
+        assert world.machines["v0"].node is None
+        files.update(files_of)
+
+    run_world(26, scenario, PARAMS)
+    ((name, data),) = files.items()
+    assert name.endswith("-DOUBLE_SIGN_PREVENTED.flight")
+    sound(data)
+
+
+def test_an_own_vote_that_the_log_lacks_leaves_its_recording() -> None:
+    """An old backup: the node goes on without voting, the recording tells why."""
+    files = dict[str, bytes]()
+
+    async def scenario(world: World) -> None:
+        world.start_all()
+        await _load(world, 2)
+        disk = world.machines["v3"].disk
+        old = disk.backup()
+        await _load(world, 2)
+        await world.crash("v3")
+        disk.restore(old)
+        world.start("v3")
+        files_of = _kept(world, "v3")
+        await _load(world, 3)
+        files.update(files_of)
+
+    run_world(27, scenario, PARAMS)
+    assert any(name.endswith("-own-vote-shown.flight") for name in files)
+    for data in files.values():
+        sound(data)
 
 
 # --- one that is kept ------------------------------------------------------------------------
