@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import time
+from pathlib import Path
 
 from tests.sim import runner
 from tests.sim.play import HEIGHTS, Play
@@ -23,7 +24,13 @@ def main() -> None:
     else:
         seeds = range(arguments.first, arguments.first + arguments.seeds)
         jobs = arguments.jobs or os.cpu_count() or 1
-        green = runner.play_seeds(seeds, arguments.heights, jobs, arguments.name, _tell)
+        try:
+            green = runner.play_seeds(
+                seeds, arguments.heights, jobs, arguments.name, _tell, arguments.folder
+            )
+        except KeyboardInterrupt:
+            _tell("stopped; the same command goes on from here")
+            sys.exit(130)
     sys.exit(0 if green else 1)
 
 
@@ -63,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--heights", type=int, default=HEIGHTS, help="blocks of each world")
     parser.add_argument("--jobs", type=int, default=0, help="processes (default: one a core)")
     parser.add_argument("--name", help="keep results under this name, not under the sources' hash")
+    parser.add_argument("--folder", type=Path, default=runner.FOLDER, help="where results are kept")
     parser.add_argument("--trace", action="store_true", help="one seed: faults, rounds, blocks")
     parser.add_argument("--logs", action="store_true", help="one seed: the nodes' own logs too")
     parser.add_argument("--storm", action="store_true", help="one seed: its storm, as Python")

@@ -19,6 +19,7 @@ import trio
 from consensus.primitives.errors import LocalFault
 from node import engine, wal
 from node.mempool import Mempool
+from p2p.ports import Channel
 from p2p.virtual import VirtualConditions
 from tests.sim.disk import VOTES, Loss
 from tests.sim.liars import make_liar
@@ -147,6 +148,7 @@ class Play:
     async def _scenario(self, world: World) -> None:
         self.world = world
         self.oracle = Oracle(world)
+        world.network.taps.append(self._trace)
         if self._tell is not None:
             self.oracle.tell = self.tell
         try:
@@ -171,6 +173,10 @@ class Play:
     def tell(self, text: str) -> None:
         if self._tell is not None:
             self._tell(f"{trio.current_time():9.3f} s  {text}")
+
+    def _trace(self, source: bytes, target: bytes, _channel: Channel, payload: bytes) -> None:
+        """Every byte that any node sends is part of what two runs of a seed must agree in."""
+        self.world.trace.update(b"%.3f" % trio.current_time() + source + target + payload)
 
     @property
     def sound(self) -> list[str]:

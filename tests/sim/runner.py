@@ -7,6 +7,7 @@ but itself.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -73,32 +74,14 @@ class Worker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self._closed = False
 
     def play(self, seed: int, heights: int) -> dict[str, Any]:
-        if self._process is None:
-            # A session of its own: Ctrl-C reaches the parent alone, which then ends its workers.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.sim.runner"],
-                cwd=ROOT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        watchdog = threading.Timer(SEED_S_MAX, process.kill)
-        watchdog.start()
+        """Blocks until the seed is played, its process has ended or hung, or ``close``."""
         started = time.monotonic()
-        try:
-            process.stdin.write(f"{seed} {heights}\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except (BrokenPipeError, ValueError):
-            line = ""
-        finally:
-            watchdog.cancel()
+        process = self._started()
+        line = "" if process is None else self._answer(process, f"{seed} {heights}\n")
         if line:
             found: dict[str, Any] = json.loads(line)
             return found
@@ -106,11 +89,49 @@ class Worker:
         took = time.monotonic() - started
         return {"seed": seed, "violation": f"its process ended or hung after {took:.0f} s"}
 
+    def _started(self) -> subprocess.Popen[str] | None:
+        with self._lock:
+            if self._process is None and not self._closed:
+                # A session of its own: Ctrl-C reaches the parent alone, which ends its workers.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "tests.sim.runner"],
+                    cwd=ROOT,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                )
+            return self._process
+
+    def _answer(self, process: subprocess.Popen[str], line: str) -> str:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        watchdog = threading.Timer(SEED_S_MAX, process.kill)
+        watchdog.start()
+        try:
+            process.stdin.write(line)
+            process.stdin.flush()
+            return process.stdout.readline()
+        except (BrokenPipeError, ValueError):
+            return ""
+        finally:
+            watchdog.cancel()
+
     def end(self) -> None:
-        process, self._process = self._process, None
+        """By whoever plays: the pipes are free."""
+        with self._lock:
+            process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait()
+            with contextlib.suppress(BrokenPipeError):
+                process.communicate()
+
+    def close(self) -> None:
+        """For good, from any thread."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
 
 
 def play_all(seeds: Sequence[int], heights: int, jobs: int) -> Iterator[dict[str, Any]]:
@@ -127,8 +148,9 @@ def play_all(seeds: Sequence[int], heights: int, jobs: int) -> Iterator[dict[str
             try:
                 seed = waiting.get_nowait()
             except queue.Empty:
-                return
+                break
             results.put(worker.play(seed, heights))
+        worker.end()
 
     threads = [threading.Thread(target=keep_playing, args=(one,), daemon=True) for one in workers]
     for thread in threads:
@@ -139,7 +161,7 @@ def play_all(seeds: Sequence[int], heights: int, jobs: int) -> Iterator[dict[str
     finally:
         stopping.set()
         for worker in workers:
-            worker.end()
+            worker.close()
         for thread in threads:
             thread.join()
 
@@ -176,9 +198,10 @@ def play_seeds(
     jobs: int,
     name: str | None,
     tell: Callable[[str], None],
+    folder: Path = FOLDER,
 ) -> bool:
     """Play those that are not finished yet; True if all are green."""
-    ledger = Ledger(FOLDER / (name or sources_digest()) / "seeds.jsonl", heights)
+    ledger = Ledger(folder / (name or sources_digest()) / "seeds.jsonl", heights)
     known = ledger.read()
     done = {seed: known[seed] for seed in seeds if seed in known}
     todo = [seed for seed in seeds if seed not in done]
