@@ -118,7 +118,7 @@ def test_goes_on_without_each_minority(n: int, down: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("n", [3, 5])
 def test_each_minority_may_end_at_any_moment_of_a_block(n: int) -> None:
     """The others go on whatever it was doing: the moments go through the messages of a height."""
-    for moment, down in enumerate(minorities(n) * 2):
+    for moment, down in enumerate(minorities(n) * (5 - n + 1)):
 
         async def scenario(
             world: World, _: Oracle, down: tuple[str, ...] = down, moment: int = moment
@@ -235,6 +235,9 @@ def test_a_far_round_in_a_vote_log_costs_its_time_out_at_most() -> None:
             world.network.block(keys["v1"], keys["v0"])
             await trio.sleep(2)
             world.network.unblock(keys["v1"], keys["v0"])
+        state = world.node("v0").engine.state
+        assert state is not None
+        assert state.round >= 3
         await world.crash("v0")
         world.start("v0")
         world.start("v2")
@@ -247,7 +250,7 @@ def test_a_far_round_in_a_vote_log_costs_its_time_out_at_most() -> None:
     held(3, scenario)
 
 
-STORMS = [seed for seed in range(200) if storm_of(seed).params.fault_model == "crash"][:12]
+STORMS = [seed for seed in range(200) if storm_of(seed).params.fault_model == "crash"][:8]
 
 
 @pytest.mark.parametrize("seed", STORMS)
