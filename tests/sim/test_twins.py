@@ -4,7 +4,6 @@ validator ever signs two votes that contradict each other."""
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Sequence
 
@@ -25,7 +24,7 @@ PARAMS = Params(
     min_block_interval_ms=200,
     empty_block_interval_ms=1_000,
 )
-PARTED_S = 20.0
+PARTED_S = 30.0
 RECOVERY_TIMEOUTS = 8
 """Of the longest ones: then everybody has two more blocks."""
 CONDITIONS = VirtualConditions(delay_ms=(1, 30), connect_ms=(1, 20))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from consensus.block import Block
 from consensus.certificates import Certificate
@@ -18,6 +19,8 @@ from p2p.ports import Channel
 from tests.sim.liars import make_liar
 from tests.sim.oracle import Oracle
 from tests.sim.world import Machine, World
+
+STUCK_S: Final = 5.0
 
 Groups = tuple[tuple[str, ...], ...]
 
@@ -38,7 +41,7 @@ def add_twin(world: World, name: str, *, shameless: bool = True) -> str:
 
 class Schedule:
     """Partitions by round: the next one whenever anybody votes in a round that nobody had
-    reached; after the last one the network is whole."""
+    reached, or when nothing has moved for ``STUCK_S``; after the last one the network is whole."""
 
     def __init__(self, world: World, partitions: Sequence[Groups]) -> None:
         self.world = world
@@ -68,10 +71,14 @@ class Schedule:
             self.world.network.later(0, self._go_on)
 
     def _go_on(self) -> None:
+        if self.over:
+            return
         self.step += 1
+        step = self.step
+        self.world.network.later(STUCK_S, lambda: self._go_on() if self.step == step else None)
         if self.step == len(self.partitions):
             self.world.network.heal()
-        elif not self.over:
+        else:
             groups = self.partitions[self.step]
             places = (tuple(self.world.machines[name].place for name in group) for group in groups)
             self.world.network.partition(*places, at_once=True)
