@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from consensus.block import Content
 from consensus.certificates import PreparedCertificate
-from consensus.messages import Commit, Prepare, Proposal, RoundChange, Vote
+from consensus.messages import UNSIGNED, Commit, Prepare, Proposal, RoundChange, Vote
 from consensus.params import Params
 from consensus.pbft import inputs, machine, outputs
 from consensus.pbft.inputs import NewHeight, Now, OwnVotes
@@ -65,6 +65,7 @@ class Bench:
         made = list(out)
         for output in out:
             if isinstance(output, outputs.Sign):
+                assert output.vote.signature == UNSIGNED
                 made += self.put(inputs.Signed(signed(output.vote, 0)))
         self.out += out
         return made

@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from consensus.messages import Commit, Proposal, Vote
+from consensus.certificates import Certificate
+from consensus.messages import Commit, Prepare, Proposal, Vote
 from consensus.pbft import inputs
-from consensus.pbft.inputs import NewHeight
+from consensus.pbft.inputs import NewHeight, Now
 from consensus.primitives.errors import PeerFault
 from tests.consensus.pbft.bench import Bench
-from tests.consensus.pbft.world import CHAIN, FAST, outcome_of, signed
+from tests.consensus.pbft.world import CHAIN, EPOCH_MS, FAST, outcome_of, signed
 
 Bad = Callable[[Bench], Vote]
 
@@ -95,6 +96,12 @@ BAD: dict[str, tuple[str, Bad]] = {
         lambda b: b.proposal(b.content(2), by=2, round_=1),
     ),
     "too few round changes": ("JUSTIFICATION_INVALID", lambda b: re_proposal(b, n_changes=2)),
+    "a round change counted twice": (
+        "JUSTIFICATION_INVALID",
+        lambda b: b.proposal(
+            b.content(2), by=2, round_=1, changes=[b.change(i, 1) for i in (1, 2, 2, 3)]
+        ),
+    ),
     "round changes of another round": (
         "JUSTIFICATION_INVALID",
         lambda b: b.proposal(
@@ -172,8 +179,6 @@ BAD: dict[str, tuple[str, Bad]] = {
 
 
 def some_certificate(bench: Bench) -> object:
-    from consensus.certificates import Certificate
-
     content = bench.content()
     seals = {bench.keys[i]: bench.commit(content, i).signature for i in (1, 2, 3)}
     return Certificate.build(1, 0, outcome_of(content), seals, bench.validators)
@@ -202,6 +207,52 @@ def test_a_sound_re_proposal_is_taken() -> None:
     assert bench.s.round == 1 and bench.s.accepted is not None
 
 
+def test_a_justification_is_verified_where_it_differs_from_what_was_heard() -> None:
+    """A liar hides in it what a validator prepared, beside ROUND-CHANGEs that are known here."""
+    bench = Bench()
+    certificate = bench.prepared(bench.content(), 0, (1, 2, 3))
+    sound = [bench.change(i, 1, certificate, committed=0) for i in (1, 2, 3)]
+    bench.hear(sound[0])
+    bare = [replace(change, prepared=None, committed_round=None) for change in sound]
+    for changes in (bare, [sound[0], *bare[1:]], [*bare[:1], *sound[1:]]):
+        with pytest.raises(PeerFault) as caught:
+            bench.hear(bench.proposal(bench.content(2), by=2, round_=1, changes=changes))
+        assert caught.value.code == "SIGNATURE_INVALID"
+        assert bench.s.round == 0 and bench.s.accepted is None
+    bench.hear(bench.proposal(bench.content(), by=2, round_=1, changes=sound))
+    assert bench.s.accepted is not None
+
+
+def test_what_just_suffices_is_taken() -> None:
+    """The other side of the limits that the table above breaks."""
+    bench = Bench()
+    content = bench.content(txs=FAST.block_txs_max)
+    earliest = replace(content, time_ms=bench.context.parent_time_ms + 1)
+    bench.hear(bench.proposal(earliest))
+    assert bench.s.accepted is not None
+    later = Bench()
+    changes = [later.change(i, 2) for i in (1, 2, 3)]
+    content = later.content(3, txs=FAST.block_txs_max // 4)
+    later.hear(later.proposal(content, by=3, round_=2, changes=changes))
+    assert later.s.accepted is not None and later.s.round == 2
+    again = Bench()  # what was prepared may be larger than a free proposal of that round
+    content = again.content(txs=FAST.block_txs_max)
+    prepared = again.prepared(content, 1, (1, 2, 3))
+    changes = [again.change(i, 2, prepared, committed=1) for i in (1, 2, 3)]
+    again.hear(again.proposal(content, by=3, round_=2, changes=changes))
+    assert again.s.accepted is not None and again.s.accepted.content == content
+
+
+@pytest.mark.parametrize("off_ms", [-1, 0, 1])
+def test_the_allowed_drift(off_ms: int) -> None:
+    for sign in (1, -1):
+        bench = Bench()
+        bench.now = Now(EPOCH_MS + 10_000, 0)
+        content = bench.content(extra_ms=10_000 + sign * (FAST.clock_drift_ms + off_ms))
+        bench.hear(bench.proposal(content))
+        assert bench.s.accepted is not None and bench.s.late == (off_ms > 0)
+
+
 def second_height(bench: Bench) -> tuple[Bench, NewHeight]:
     content = bench.content()
     context = replace(
@@ -214,8 +265,6 @@ def second_height(bench: Bench) -> tuple[Bench, NewHeight]:
 @pytest.mark.parametrize("fault", ["", "missing", "other block", "too few", "other height"])
 def test_the_parents_certificate(fault: str) -> None:
     bench, context = second_height(Bench())
-    from consensus.certificates import Certificate
-
     by = (1, 2) if fault == "too few" else (0, 1, 3)
     first = bench.content()
     seals = {bench.keys[i]: bench.commit(first, i).signature for i in by}
@@ -242,8 +291,30 @@ def test_the_parents_certificate(fault: str) -> None:
         return
     with pytest.raises(PeerFault) as caught:
         bench.hear(vote)
-    assert caught.value.code in ("CONTENT_INVALID", "CERTIFICATE_INVALID")
+    expected = "CERTIFICATE_INVALID" if fault == "too few" else "CONTENT_INVALID"
+    assert caught.value.code == expected
     assert vote.signature_valid(CHAIN)
+
+
+def test_the_parents_certificate_has_the_quorum_of_the_fault_model() -> None:
+    """Three of five where nobody lies."""
+    bench, context = second_height(Bench(n=5, params=replace(FAST, fault_model="crash")))
+    first = bench.content()
+    seals = {bench.keys[i]: bench.commit(first, i).signature for i in (0, 1, 3)}
+    certificate = Certificate.build(1, 0, outcome_of(first), seals, bench.validators)
+    content = replace(
+        first,
+        height=2,
+        parent=context.parent,
+        time_ms=first.time_ms + 1,
+        last_certificate=certificate,
+    )
+    bench.hear(signed(replace(bench.proposal(content), height=2), 1))
+    assert bench.s.accepted is not None
+    bench.executed(content)
+    prepare = bench.asked(Prepare)[-1]
+    bench.hear(*(signed(replace(prepare, sender=bench.keys[i]), i) for i in (1, 2)))
+    assert len(bench.asked(Commit)) == 1  # with the own one, three
 
 
 def test_own_votes_shown_by_others_count_for_nothing() -> None:

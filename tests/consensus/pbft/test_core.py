@@ -233,3 +233,45 @@ def test_a_quorum_for_another_outcome_is_told_once() -> None:
     assert bench.made(outputs.Diverged) == [
         outputs.Diverged(1, 0, sha256(b"own"), outcome_of(content))
     ]
+
+
+def test_a_decided_content_is_named_by_honest_prepares_where_own_execution_is_missing() -> None:
+    bench = Bench()
+    content = bench.content()
+    bench.hear(bench.proposal(content), *(bench.prepare(content, i) for i in (1, 2)))
+    bench.hear(*(bench.commit(content, i) for i in (1, 2, 3)))
+    assert [one.content for one in bench.made(outputs.Decided)] == [content]
+    few = Bench()
+    few.hear(few.proposal(content), few.prepare(content, 1))
+    few.hear(*(few.commit(content, i) for i in (1, 2, 3)))
+    assert [one.content for one in few.made(outputs.Decided)] == [None]
+
+
+def test_of_more_round_changes_than_needed_the_highest_prepared_justify() -> None:
+    """Whoever sent it: the last of four, heard while a free content was being built."""
+    bench = Bench(first=2)
+    content = bench.content()
+    bench.hear(bench.change(1, 2), bench.change(2, 2))
+    assert [order.round for order in bench.made(outputs.Build)] == [2]
+    certificate = bench.prepared(content, 0, (1, 2, 3))
+    bench.hear(bench.change(3, 2, certificate, content, committed=0))
+    bench.put(inputs.Built(2, bench.content(0)))
+    (proposed,) = bench.asked(Proposal)
+    assert proposed.content == content
+    assert [change.sender for change in proposed.justification] == [
+        bench.keys[3],
+        bench.keys[0],
+        bench.keys[1],
+    ]
+    assert bench.made(outputs.Execute) == [outputs.Execute(content, (), bench.keys[3])]
+
+
+def test_a_proposal_is_executed_once_with_its_bodies_from_its_sender() -> None:
+    bench = Bench()
+    content = bench.content(txs=1)
+    vote = replace(bench.proposal(content), bodies=(b"a body",))
+    bench.hear(vote, vote)
+    certificate = bench.prepared(content, 0, (1, 2, 3))
+    changes = [bench.change(i, 1, certificate) for i in (1, 2, 3)]
+    bench.hear(bench.proposal(content, by=2, round_=1, changes=changes))
+    assert bench.made(outputs.Execute) == [outputs.Execute(content, (b"a body",), bench.keys[1])]
