@@ -170,6 +170,8 @@ def _received(state: State, vote: Vote, now: Now, out: list[Output]) -> None:
         _keep_ahead(state, vote)
         return
     if vote.height < height or state.decided:
+        if vote.height == height and isinstance(vote, RoundChange):
+            _find_decided(state, vote, out)
         _outdated(state, vote, out)
         return
     kept = state.votes.find(type(vote), vote.sender, vote.round)
@@ -197,6 +199,22 @@ def _keep_ahead(state: State, vote: Vote) -> None:
     if known is None or known.round < vote.round:
         checks.vote_signed(state.context, vote)
         state.ahead[vote.sender, type(vote)] = vote
+
+
+def _find_decided(state: State, change: RoundChange, out: list[Output]) -> None:
+    """Rule 3: whoever decides without the content may be the only one who decided, and be waited
+    for by those whose COMMITs it has. Their ROUND-CHANGEs bring the content."""
+    pair = change.prepared
+    if pair is None or change.content is None or pair.content_hash in state.executing:
+        return
+    quorum = state.thresholds.quorum
+    for (_, block_hash), seals in state.votes.commits().items():
+        if block_hash == pair.block_hash and len(seals) >= quorum:
+            checks.vote_signed(state.context, change)
+            checks.round_change(state, change)
+            _keep_content(state, change.content)
+            _execute(state, change.content, (), change.sender, out)
+            return
 
 
 def _outdated(state: State, vote: Vote, out: list[Output]) -> None:

@@ -37,6 +37,33 @@ def test_rule_1_two_contents_in_one_round_are_evidence(monkeypatch: Patch) -> No
     assert not caught()
 
 
+# --- rule 3 -----------------------------------------------------------------------------------
+
+
+def test_rule_3_a_decision_without_its_content_finds_it_in_a_round_change(
+    monkeypatch: Patch,
+) -> None:
+    """Seed 37 of the simulated worlds: one validator heard the q COMMITs but never the content;
+    one of the q went down, the others lacked a COMMIT and waited for the one who had decided."""
+
+    def executed(round_: int = 1, extra_ms: int = 0) -> list[outputs.Execute]:
+        bench = Bench()
+        content, told = bench.content(), bench.content(extra_ms=extra_ms)
+        bench.hear(*(bench.commit(content, sender, round_=0) for sender in (1, 2, 3)))
+        (decided,) = bench.made(outputs.Decided)
+        assert decided.content is None and not bench.made(outputs.Execute)
+        pair = bench.prepared(told, 0, (1, 2, 3))
+        for _ in range(2):
+            bench.hear(bench.change(2, round_, pair, told, committed=0))
+        return bench.made(outputs.Execute)
+
+    (found,) = executed()
+    assert found.content == Bench().content() and found.source == Bench().keys[2]
+    assert not executed(extra_ms=7), "a content that was not decided"
+    monkeypatch.setattr(machine, "_find_decided", lambda *_args: None)
+    assert not executed()
+
+
 # --- rule 4 -----------------------------------------------------------------------------------
 
 
