@@ -2,6 +2,7 @@
 
     make mutants                                  # all of consensus/, for hours
     make mutants MUTANTS_ARGS=consensus.pbft      # one package or module
+    make mutants MUTANTS_ARGS=--again             # survivors and time-outs too: there are new tests
     make mutants MUTANTS_ARGS=--list              # the survivors so far, each with its change
 
 mutmut (requirements-mutants.lock) works on a copy of the sources in ``build/mutants/tree``; results
@@ -167,6 +168,17 @@ def results() -> dict[str, str]:
     return found
 
 
+def forget_survivors() -> None:
+    """Have all but the killed tried again: there may be new tests."""
+    for meta in sorted((TREE / "mutants").rglob("*.meta")):
+        data = json.loads(meta.read_text())
+        codes = data["exit_code_by_key"]
+        data["exit_code_by_key"] = {
+            name: code if code == 1 else None for name, code in codes.items()
+        }
+        meta.write_text(json.dumps(data, indent=4))
+
+
 def table() -> str:
     """One line a module: how many mutants came to which end."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -187,6 +199,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("modules", nargs="*", default=[], help="consensus.pbft.machine ...")
     parser.add_argument("--list", action="store_true", help="show the survivors so far and end")
+    parser.add_argument("--again", action="store_true", help="try all but the killed again")
     parser.add_argument("--jobs", default="1", help="processes at once")
     chosen = parser.parse_args()
     if chosen.list:
@@ -198,6 +211,8 @@ def main() -> int:
         return 0
     install()
     copy_tree()
+    if chosen.again:
+        forget_survivors()
     code = mutmut("run", "--max-children", chosen.jobs, *(f"{one}*" for one in chosen.modules))
     print(table())
     return code

@@ -10,7 +10,7 @@ import pytest
 
 from consensus.certificates import Certificate
 from consensus.messages import Commit, Prepare, Proposal, Vote
-from consensus.pbft import inputs
+from consensus.pbft import checks, inputs
 from consensus.pbft.inputs import NewHeight, Now
 from consensus.primitives.errors import PeerFault
 from tests.consensus.pbft.bench import Bench
@@ -199,6 +199,11 @@ def test_a_bad_vote_is_refused_and_changes_nothing(name: str) -> None:
             assert bench.s.__dict__[field]._votes == value._votes
         else:
             assert bench.s.__dict__[field] == value, field
+
+
+def test_how_many_transactions_a_free_proposal_may_hold() -> None:
+    assert [checks.txs_max(4_000, r) for r in range(8)] == [4_000, 4_000, 1_000, 250, 62, 0, 0, 0]
+    assert [checks.txs_max(1, r) for r in range(6)] == [1, 1, 1, 1, 1, 0]
 
 
 def test_a_sound_re_proposal_is_taken() -> None:

@@ -107,6 +107,15 @@ def test_few_contents_are_kept_the_prepared_and_the_accepted_among_them() -> Non
     assert bench.s.accepted is not None and bench.s.accepted.content == accepted
 
 
+def test_few_contents_are_kept_before_anything_is_accepted() -> None:
+    bench = Bench()
+    contents = [bench.content(3, extra_ms=number) for number in range(1, CONTENTS_KEPT + 4)]
+    for number, content in enumerate(contents, 1):
+        certificate = bench.prepared(content, 0, (1, 2, 3))
+        bench.hear(bench.change(3, number, certificate, content))
+    assert list(bench.s.contents.values()) == contents[-CONTENTS_KEPT:]
+
+
 def built_after_ms(bench: Bench) -> int:
     """How long its proposer waits before it makes the block of round 0."""
     while not bench.made(outputs.Build):
