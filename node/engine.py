@@ -210,7 +210,7 @@ class Engine:
         if height > self._chain.height + 1:
             return False  # a block with it would be refused now, by everybody
         self._evidence[kind] = evidence
-        self.observed.contradicted.add(evidence.sender)
+        self.observed.contradicted[evidence.sender] = self._chain.height
         return True
 
     def votes_of(self, consensus_key: bytes) -> list[Vote]:

@@ -46,7 +46,8 @@ class Observed:
 
     started_ms: int
     heard: dict[bytes, Heard] = field(default_factory=dict)
-    contradicted: set[bytes] = field(default_factory=set)
+    contradicted: dict[bytes, int] = field(default_factory=dict)
+    """The height at which somebody's contradiction last became known."""
     clocks: dict[bytes, deque[int]] = field(default_factory=dict)
     """How far ahead of the own clock, ms, less what the proposal took to come."""
     block_clock: deque[int] = field(default_factory=lambda: deque(maxlen=CLOCKS_KEPT))
@@ -89,8 +90,7 @@ class Observed:
 
     def keep(self, consensus_keys: set[bytes], network_keys: set[bytes]) -> None:
         """Forget who is nobody any more."""
-        self.contradicted &= consensus_keys
-        for by_key in (self.heard, self.clocks):
+        for by_key in (self.heard, self.clocks, self.contradicted):
             for key in by_key.keys() - consensus_keys:
                 del by_key[key]
         for by_peer in (self.linked, self.faults):

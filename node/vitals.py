@@ -24,6 +24,8 @@ SOON_MAX: Final = 8
 REFUSALS_WITHIN_MS: Final = 300_000
 FAULTS_WITHIN_MS: Final = 600_000
 LOST_ROUNDS_BLOCKS: Final = 20
+CONTRADICTED_BLOCKS: Final = 1_000
+"""After so many blocks without news of it, only the chain's record tells."""
 PROMPT_MS: Final = 1_000
 """What comes within this has not been delayed."""
 
@@ -58,7 +60,7 @@ class Member:
     clock_ms: int | None
     """How far its clock is ahead of this node's."""
     contradicted: bool
-    """It signed two statements that no honest validator signs together."""
+    """Lately it signed two statements that no honest validator signs together."""
     dissent_height: int | None
     """Where it last had another outcome than was committed."""
     fault: str
@@ -318,6 +320,7 @@ class _Looking:
         fault = observed.faults.get(peer)
         if fault is not None and now_ms - fault[2] > FAULTS_WITHIN_MS:
             fault = None
+        known = observed.contradicted.get(member.key)
         dissents = [height for key, height in observed.dissent if key == member.key]
         return Member(
             name=member.name,
@@ -335,7 +338,7 @@ class _Looking:
             heard_ms=None if heard is None else now_ms - heard.at_ms,
             heard_height=None if heard is None else heard.height,
             clock_ms=None if not clocks else _clock(clocks),
-            contradicted=member.key in observed.contradicted,
+            contradicted=known is not None and known > self.chain.height - CONTRADICTED_BLOCKS,
             dissent_height=max(dissents, default=None),
             fault="" if fault is None else f"{fault[0]}: {fault[1]}",
         )

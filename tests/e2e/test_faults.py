@@ -120,6 +120,9 @@ class TestStarting:
                 until(lambda: told(patient, node.name), f"{node.name} refused it")  # noqa: B023
                 until(lambda: told(node, patient.name), f"{node.name} noted it")  # noqa: B023
             assert net.height(patient) == 0
+            with Client(patient.url) as client:
+                found = [one["code"] for one in client.doctor()["findings"]]
+            assert found == ["CHAIN_DIFFERS"]
             net.network.stop([patient])
             log = (home / "node.log").read_text()
             assert "another genesis" in log and "Traceback" not in log

@@ -363,7 +363,7 @@ async def not_admitted(world: World) -> None:
     Says("v0", "VALIDATORS_MISSING", DEGRADED, ("v3",)),
 )
 async def other_chain(world: World) -> None:
-    """In the words of p2p.link; that real nodes say so is shown by tests/e2e."""
+    """In the words of p2p.link, as real nodes have them (tests/e2e/test_faults.py)."""
     await begin(world)
     for name in ("v0", "v1", "v2"):
         world.network.block(*keys(world, "v3", name))
