@@ -13,7 +13,7 @@ SEEDS ?= 200
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test conformance coverage mutants corpus divergence lint format check sim bench bench-quick bench-faults lock clean
+.PHONY: help setup demo demo-once test conformance coverage mutants corpus divergence lint format check sim formal bench bench-quick bench-faults lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ check: lint test  ## Everything a change must pass
 
 sim: $(DEV)  ## Seeded worlds of whole nodes under faults; SEEDS=n of them, resumable
 	@$(PYTHON_VENV) -m scripts.sim --seeds $(SEEDS)
+
+formal: $(DEV)  ## Search the formal model of agreement exhaustively (needs spin and gcc)
+	@$(PYTHON_VENV) -m scripts.formal
 
 bench: $(RUN)  ## Measure the network and its parts (build/bench.json)
 	@$(PYTHON_VENV) -m scripts.bench
