@@ -21,6 +21,7 @@ import ast
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -130,7 +131,10 @@ def mutmut(*arguments: str) -> int:
         "PYTHONHASHSEED": "0",
     }
     command = [sys.executable, str(Path(__file__)), "--inside", *arguments]
-    return subprocess.run(command, cwd=TREE, env=environment, check=False).returncode
+    with subprocess.Popen(command, cwd=TREE, env=environment) as process:
+        # It must not go on writing results when this process has been told to end.
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        return process.wait()
 
 
 def inside(arguments: list[str]) -> None:
