@@ -9,7 +9,7 @@ import pytest
 from consensus.evidence import HIDDEN_COMMIT, Evidence, statement_parts
 from consensus.messages import Vote, contradiction
 from consensus.primitives.codec import encode
-from consensus.primitives.crypto import TAG_ROUND_CHANGE, sign
+from consensus.primitives.crypto import TAG_ROUND_CHANGE, sha256, sign
 from consensus.primitives.errors import CodecError, PeerFault
 from tests.consensus.pbft.bench import Bench
 from tests.consensus.pbft.world import CHAIN, seed_of
@@ -64,6 +64,14 @@ def test_a_contradiction_is_evidence(name: str) -> None:
     assert evidence.kind == kind and evidence.sender == B.keys[1]
     assert evidence.check(CHAIN) == evidence.height == 1
     assert Evidence.decode(evidence.raw) == evidence
+
+
+def test_what_evidence_says_of_itself() -> None:
+    hidden = found(B.commit(A, 1, round_=2), B.change(1, 5, PREPARED))
+    assert hidden.height == 1 and hidden.rounds == (2, 5)
+    assert hidden.vote_hashes == (sha256(hidden.first), sha256(hidden.second))
+    double = found(B.prepare(A, 1, round_=7), B.prepare(C, 1, round_=7))
+    assert double.height == 1 and double.rounds == (7, 7)
 
 
 @pytest.mark.parametrize("name", HONEST)
