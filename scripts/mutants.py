@@ -35,6 +35,7 @@ TOOLS: Final = ROOT / "build" / "mutants" / "tools"
 SELECTION: Final = ("tests/consensus", "tests/vectors")
 _AGREEMENT: Final = "tests/consensus/pbft"
 LEFT_OUT: Final = (
+    "tests/consensus/second_opinion",
     f"{_AGREEMENT}/test_agreement.py",
     f"{_AGREEMENT}/test_journal.py::test_a_state_read_from_its_bytes_goes_on_as_the_state_would",
     f"{_AGREEMENT}/test_mistakes.py::test_mistake_one_dead_validator_slows_every_block",
