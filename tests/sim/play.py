@@ -67,6 +67,8 @@ class Result:
     """The highest block when the storm ended."""
     recovery_ms: int
     """From there to the first new block."""
+    whole: bool
+    """Whether every validator was honest, back, and knew what it had signed."""
     caught_up_ms: int
     """From there to a new block at every sound machine."""
     timeout_ms: int
@@ -90,6 +92,7 @@ class Play:
         self.world: World
         self.oracle: Oracle
         self.healed = False
+        self.whole = False
         self.broken: tuple[str, ...] = ()
         self.healed_at = 0.0
         self.height_healed = 0
@@ -132,6 +135,7 @@ class Play:
             height=self.oracle.height,
             height_healed=self.height_healed,
             recovery_ms=self._since_healing(self.oracle.first_at(self.height_healed + 1)),
+            whole=self.whole,
             caught_up_ms=self._since_healing(self.recovered_at),
             timeout_ms=self.storm.params.round_timeout_ms,
             virtual_ms=round(self._ended_at * 1000),
@@ -374,6 +378,7 @@ class Play:
         self.healed_at = trio.current_time()
         self.height_healed = self.oracle.height
         self.broken = self._still_broken()
+        self.whole = not (self.broken or self.storm.liars or self._frail)
         self.tell(f"--- healed at height {self.height_healed}, but {self.broken}")
         network.heal()
         network.conditions = self._conditions(CALM_DELAY_MS)

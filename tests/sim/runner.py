@@ -253,6 +253,10 @@ def summary(results: list[dict[str, Any]]) -> str:
         )
         lines.append("from healing on, in round time-outs:")
         lines += [_times(what, key, green) for what, key in TIMES.items()]
+        if whole := [result for result in green if result["whole"]]:
+            lines.append(
+                _times("to a new block where all validators are back", "recovery_ms", whole)
+            )
     return "\n".join(lines)
 
 
@@ -270,7 +274,8 @@ def _times(what: str, key: str, results: list[dict[str, Any]]) -> str:
     within = sum(ratio <= 3 for ratio, _ in ratios)
     shares = ", ".join(f"{share:.1%} within {ratio:.2f}" for share, ratio in at.items())
     longest, seed = ratios[-1]
-    return f"  {what}: {shares}, longest {longest:.2f} (seed {seed}); {within} within 3"
+    share = f"{within} of {len(ratios)} within 3"
+    return f"  {what}: {shares}, longest {longest:.2f} (seed {seed}); {share}"
 
 
 if __name__ == "__main__":

@@ -99,6 +99,7 @@ def _result(seed: int, violation: str = "") -> dict[str, Any]:
         "height": 50,
         "recovery_ms": 500,
         "caught_up_ms": 900,
+        "whole": seed % 2 == 0,
         "timeout_ms": 1000,
         "virtual_ms": 30_000,
         "transactions": 7,
