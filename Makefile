@@ -34,7 +34,7 @@ conformance: $(RUN)  ## Execute every contract under several hash seeds and Pyth
 	@$(PYTHON_VENV) -m scripts.conformance $(CONFORMANCE_ARGS)
 
 coverage: $(DEV)  ## Branch coverage of consensus/ by its own tests; fails below 95 %
-	@HANSA_PBFT_SEEDS=1 $(PYTHON_VENV) -m pytest -q tests/consensus tests/vectors \
+	@HANSA_PBFT_SEEDS=1 $(PYTHON_VENV) -m pytest -q tests/consensus tests/vectors --ignore=tests/consensus/second_opinion \
 		--cov=consensus --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 mutants: $(DEV)  ## Change consensus/ in every small way: does a test fail? (hours; it goes on where it ended)
