@@ -10,9 +10,13 @@ import os
 
 import pytest
 
+from consensus.primitives.errors import PeerFault
 from consensus.turns import proposer_order
+from node import frames
+from p2p.ports import Channel
 from p2p.virtual import VirtualConditions
-from tests.sim.disk import Loss
+from tests.node.test_proposer import contradiction
+from tests.sim.disk import VOTES, Loss
 from tests.sim.machine import GLN, consensus_key
 from tests.sim.turmoil import CALM, RAIN, Turmoil, play
 
@@ -208,3 +212,198 @@ def test_all_die_as_the_validators_change(seed: int, last_with_old: bool, change
         await t.end(voters)
 
     play(seed, scenario, validators=5, joining=["v5"])
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "rotate"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_network_is_split_as_the_validators_change(seed: int, change: str) -> None:
+    """When the first machine has the last block of the old set, or one next to it: the others may
+    not know the new set while the two parts can't hear each other."""
+
+    async def scenario(t: Turmoil) -> None:
+        rng = t.rng
+        voters = set(FIVE)
+        joiner = t.world.machines["v5"]
+        await t.height(2)
+        if change == "rotate":
+            await t.down("v2")
+            new = t.world.make_next_key("v2")
+            t.let_up("v2")
+        if change == "add":
+            await t.admit([joiner])
+        height = t.oracle.height + 10
+        if change == "add":
+            await t.add(joiner, height=height)
+            voters |= {"v5"}
+        elif change == "rotate":
+            await t.change("validator_rotate", name="v2", consensus_key=new, height=height)
+        else:
+            await t.change("validator_remove", name="v1", height=height)
+            voters -= {"v1"}
+        split = height + rng.randint(-2, 0)
+        t.split_at(split, rng.uniform(0.5, 6))
+        if rng.random() < 0.5:
+            t.strike_at(rng.choice(t.members), split, rng.uniform(0, 3))
+        await t.height(height + 4)
+        await t.end(voters)
+
+    play(seed, scenario, validators=5, joining=["v5"])
+
+
+@pytest.mark.parametrize("change", ["remove", "rotate"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_votes_and_evidence_that_come_after_their_key_left(seed: int, change: str) -> None:
+    """Late votes are nobody's fault. Two that contradict each other are evidence as long as the
+    key had a vote at their height, also where a machine was started since."""
+
+    async def scenario(t: Turmoil) -> None:
+        world, rng = t.world, t.rng
+        gone = rng.choice(FIVE)
+        key, machine = consensus_key(gone), world.machines[gone]
+        sent: list[bytes] = []
+
+        def keep(source: bytes, _target: bytes, channel: Channel, payload: bytes) -> None:
+            if source == machine.place and channel is Channel.CONSENSUS and payload not in sent:
+                sent.append(payload)
+
+        world.network.taps.append(keep)
+        await t.height(3)
+        voters = set(FIVE)
+        if change == "remove":
+            voters -= {gone}
+            _, in_force = await t.change("validator_remove", name=gone)
+        else:
+            await t.down(gone)
+            new = world.make_next_key(gone)
+            t.let_up(gone)
+            _, in_force = await t.change("validator_rotate", name=gone, consensus_key=new)
+        await t.height(in_force)
+        late = sent[-60:]  # at the end there may be some of the new key
+        assert len(late) > 20
+        others = [name for name in FIVE if name != gone]
+        restarted = rng.choice(others)
+        await t.down(restarted)
+        t.let_up(restarted)
+        await t.height(in_force + 2)
+        await t.all_at(in_force + 2, others)
+        for name in others:
+            for payload in rng.sample(late, len(late)):
+                await world.node(name).on_message(machine.network_key, Channel.CONSENSUS, payload)
+        chain_id = world.document.chain_id
+        for height in (in_force, in_force + 1):
+            with pytest.raises(PeerFault, match="EVIDENCE_INVALID"):
+                world.node(restarted).engine.evidence_received(
+                    contradiction(chain_id, gone, height)
+                )
+        evidence = contradiction(chain_id, gone, in_force - 1)
+        teller, hearer = rng.sample(others, 2)
+        await world.node(hearer).on_message(
+            world.machines[teller].network_key,
+            Channel.CHAIN,
+            bytes([frames.EVIDENCE]) + evidence.raw,
+        )
+
+        def accused() -> bool:
+            return all(world.ask(name, "governance", "accusation_list") for name in others)
+
+        await t.until(accused, "the accusation")
+        (found,) = world.ask(restarted, "governance", "accusation_list")
+        assert (found["key"], found["height"]) == (key, in_force - 1)
+        assert t.oracle.chain[found["block"]].evidence == (evidence,)
+        await t.end(voters)
+
+    play(seed, scenario, validators=5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_turns_while_validators_come_and_go(seed: int) -> None:
+    """New ones that never come are soon out of turn, so nobody waits for them; who leaves takes
+    its record along, and who is voted in again begins with none."""
+
+    async def scenario(t: Turmoil) -> None:
+        world = t.world
+        await t.admit([world.machines[name] for name in NEW])
+        for name in ("v5", "v6"):
+            await t.down(name)
+        for name in NEW:
+            _, in_force = await t.add(world.machines[name])
+        up = [*FOUR, "v4"]
+
+        async def out(names: set[str], within: int) -> None:
+            """They and nobody else, by everybody's chain, at most so many heights later."""
+            height = t.oracle.height + within
+            await t.until(
+                lambda: (
+                    all(t.out_of_turn(name) == names for name in up) or t.oracle.height > height
+                ),
+                f"{names} out of turn",
+            )
+            assert t.oracle.height <= height
+
+        await out({"v5", "v6"}, 3 * 7)
+        height = t.oracle.height + 1
+        await t.all_at(height + 7, up)
+        rounds = [world.node("v0").chain.blocks.certificate(height + i) for i in range(1, 8)]
+        assert [one.round for one in rounds if one is not None] == [0] * 7
+        _, in_force = await t.change("validator_remove", name="v5")
+        await t.all_at(in_force, up)
+        await out({"v6"}, 2)
+        _, in_force = await t.add(world.machines["v5"])
+        await t.until(lambda: world.node("v0").chain.height >= in_force - 1, "the new set")
+        assert "v5" not in t.out_of_turn("v0")
+        await out({"v5", "v6"}, 3 * 7)
+        t.let_up("v6")
+        await t.until(lambda: world.machines["v6"].node is not None, "v6 is up")
+        await t.all_at(t.oracle.height, ["v6"])
+        # It is held absent no more; the turn that it missed costs it some more heights.
+        height = t.oracle.height
+        await t.until(
+            lambda: [one.absent for one in world.node("v0").chain.out_of_turn] == [True, False],
+            "v6 is there",
+        )
+        assert t.oracle.height <= height + 2 * 7
+        await t.end({*FOUR, *NEW})
+
+    play(seed, scenario, joining=NEW, conditions=CALM)
+
+
+@pytest.mark.parametrize("lost", ["backup", "votes", "disk"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_memory_lost_across_a_change(seed: int, lost: str) -> None:
+    """A validator of the new set has its memory from before it joined, or none. It asks by the set
+    that it knows; what it has signed since it is told, and it signs nothing twice."""
+
+    async def scenario(t: Turmoil) -> None:
+        world = t.world
+        machine = world.machines["v4"]
+        await t.height(2)
+        await t.admit([machine, world.machines["v5"]])
+        await t.all_at(1, ["v4"])
+        old = machine.disk.backup()
+        _, in_force = await t.add(machine)
+        await t.height(in_force + t.rng.randint(0, 4))
+        await t.until(lambda: world.machines["v4"].running.engine.voting, "v4 votes")
+        await t.until(lambda: t.oracle.voted(consensus_key("v4")) > 0, "v4 has voted")
+        await t.down("v4")
+        if lost == "backup":
+            machine.disk.restore(old)
+            t.oracle.restored("v4", [])  # its chain is short again; no vote is excused
+        elif lost == "votes":
+            machine.disk.put(VOTES, None)
+        else:
+            machine.disk.wipe()
+            t.oracle.emptied("v4")
+        voted = t.oracle.voted(consensus_key("v4"))
+        voters = {*FOUR, "v4"}
+        if t.rng.random() < 0.5:  # and meanwhile the set changes once more
+            await t.add(world.machines["v5"])
+            voters.add("v5")
+        t.let_up("v4")
+        await t.height(t.oracle.height + 6)
+        await t.until(
+            lambda: machine.node is not None and machine.node.engine.voting, "v4 votes again"
+        )
+        await t.until(lambda: t.oracle.voted(consensus_key("v4")) > voted, "v4 has voted again")
+        await t.end(voters)
+
+    play(seed, scenario, joining=["v4", "v5"])

@@ -64,6 +64,7 @@ class Turmoil:
         self.struck: list[tuple[str, int]] = []
         """Which machines ``Blow``s have ended, and at which height."""
         self._blows: list[Blow] = []
+        self._splits: dict[int, float] = {}
         self._nodes: list[tuple[str, Node]] = []
         self._down_until: dict[str, float] = {}
         self._calm = False
@@ -81,6 +82,9 @@ class Turmoil:
         pass
 
     def committed(self, name: str, block: Block, certificate: Certificate) -> None:
+        split_s = self._splits.pop(block.height, None)
+        if split_s is not None:
+            self._split(split_s)
         for blow in [one for one in self._blows if one.name == name and one.when(block)]:
             self._blows.remove(blow)
             self.struck.append((name, block.height))
@@ -119,6 +123,17 @@ class Turmoil:
     def strike_at(self, name: str, height: int, down_s: float = 0.0) -> None:
         loss = self.rng.choice((None, Loss.drawn(self.rng)))
         self.strike_when(name, lambda block: block.height == height, down_s, loss)
+
+    def split_at(self, height: int, for_s: float) -> None:
+        """Part the machines in two, drawn, when the first of them commits this height."""
+        self._splits[height] = for_s
+
+    def _split(self, for_s: float) -> None:
+        places = [machine.place for machine in self.world.machines.values()]
+        self.rng.shuffle(places)
+        half = self.rng.randint(1, len(places) - 1)
+        self.world.network.partition(tuple(places[:half]), tuple(places[half:]))
+        self.world.network.later(for_s, self.world.network.heal)
 
     async def down(self, name: str) -> None:
         """Held down until ``let_up``."""
@@ -288,6 +303,11 @@ class Turmoil:
             }
             raise AssertionError(f"not in {within_s} s of virtual time: {what}: {stand}")
 
+    def out_of_turn(self, name: str) -> set[str]:
+        """Who proposes no first round of the next block, as this machine's chain says."""
+        chain = self.world.node(name).chain
+        return {chain.validators.name(one.key) for one in chain.out_of_turn}
+
     def voters(self, height: int) -> set[str]:
         """Names of the validators of a committed height, by its block."""
         for node in self.world.up():
@@ -322,7 +342,7 @@ class Turmoil:
         await self.all_at(self.oracle.height, self.members)
         world.check_agreement()
         self.oracle.finish(sound)
-        assert not self._blows, "a blow that never fell"
+        assert not self._blows and not self._splits, "a blow that never fell"
         for name in self.members:
             node = world.node(name)
             assert {one.name for one in node.chain.validators.members} == voters
