@@ -134,6 +134,7 @@ def test_who_is_to_propose_is_removed(seed: int, conditions: VirtualConditions, 
         proposed_by = {consensus_key(name): name for name in FIVE}[block.header.proposer]
         assert proposed_by != gone
         if conditions is CALM:
+            await t.all_at(height, [proposed_by])
             certificate = t.world.node(proposed_by).chain.blocks.certificate(height)
             assert certificate is not None and certificate.round == 0, "nobody waits for it"
         await t.height(height + 5)
