@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import trio
 
 from consensus.primitives.errors import PeerFault
 from consensus.turns import proposer_order
@@ -280,7 +281,7 @@ def test_votes_and_evidence_that_come_after_their_key_left(seed: int, change: st
             _, in_force = await t.change("validator_rotate", name=gone, consensus_key=new)
         await t.height(in_force)
         late = sent[-60:]  # at the end there may be some of the new key
-        assert len(late) > 20
+        assert len(late) > 3
         others = [name for name in FIVE if name != gone]
         restarted = rng.choice(others)
         await t.down(restarted)
@@ -385,6 +386,10 @@ def test_memory_lost_across_a_change(seed: int, lost: str) -> None:
         await t.height(in_force + t.rng.randint(0, 4))
         await t.until(lambda: world.machines["v4"].running.engine.voting, "v4 votes")
         await t.until(lambda: t.oracle.voted(consensus_key("v4")) > 0, "v4 has voted")
+        # With another one down the chain stands still where v4 votes, or has voted.
+        away = t.rng.choice(FOUR)
+        await t.down(away)
+        await trio.sleep(t.rng.uniform(0, 0.5))
         await t.down("v4")
         if lost == "backup":
             machine.disk.restore(old)
@@ -396,10 +401,15 @@ def test_memory_lost_across_a_change(seed: int, lost: str) -> None:
             t.oracle.emptied("v4")
         voted = t.oracle.voted(consensus_key("v4"))
         voters = {*FOUR, "v4"}
-        if t.rng.random() < 0.5:  # and meanwhile the set changes once more
+        if t.rng.random() < 0.5:
+            t.let_up("v4")
+            await trio.sleep(3)
+            t.let_up(away)
+        else:  # and meanwhile the set changes once more
+            t.let_up(away)
             await t.add(world.machines["v5"])
             voters.add("v5")
-        t.let_up("v4")
+            t.let_up("v4")
         await t.height(t.oracle.height + 6)
         await t.until(
             lambda: machine.node is not None and machine.node.engine.voting, "v4 votes again"
