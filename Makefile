@@ -4,7 +4,8 @@ PYTHON_VENV := .venv/bin/python
 HANSA := .venv/bin/hansa
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
-PYTEST_ARGS ?=
+# Two at a time; whole files, as some share a network.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 MUTANTS_ARGS ?=
 CONFORMANCE_ARGS ?=
 SEEDS ?= 200

@@ -139,13 +139,15 @@ def folder_bytes(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def running_network(folder: Path, say: Say) -> Iterator[tuple[Network, Measured, Workload]]:
+def running_network(
+    folder: Path, say: Say, params: Params | None = None
+) -> Iterator[tuple[Network, Measured, Workload]]:
     """Four validators made, started, and stopped at the end, also on Ctrl-C.
 
     Raises InputError and LocalFault when they can't start.
     """
     network = Network(folder, say)
-    network.make(MAKERS, Params())
+    network.make(MAKERS, params or Params())
     nodes = [node for node in network.nodes() if node.kind == "validator"]
     assert len(nodes) == VALIDATORS
     try:
