@@ -158,6 +158,9 @@ class Engine:
         self._send, self._inbox = trio.open_memory_channel[_Item](INBOX_MAX)
         self._poked = False
         self._local: deque[Input] = deque()
+        self._anew = False
+        """Somebody else changed who may vote: the core is told once nothing of its is under way,
+        or a vote that is just being signed would be missing in what it is told of the log."""
         self._state: State | None = None
         self._nursery: trio.Nursery | None = None
         self._executing: list[trio.CancelScope] = []
@@ -273,7 +276,7 @@ class Engine:
         """Vote with this signer where its key is a validator's, above its log's floor."""
         self._signers[signer.key] = signer
         self._lost[signer.key] = trio.Event()
-        self._local.append(self._next_height())
+        self._anew = True
         self.poke()
 
     async def own_votes_shown(self, key: bytes, votes: tuple[Statement, ...]) -> None:
@@ -286,7 +289,7 @@ class Engine:
         """Nobody holds a vote that this signer's log lacks: vote by it from now on."""
         if self._signers.get(signer.key) is signer:
             signer.trusted = True
-            self._local.append(self._next_height())
+            self._anew = True
             self.poke()
 
     async def memory_lost(self, key: bytes) -> None:
@@ -313,7 +316,9 @@ class Engine:
             while True:
                 while self._local:
                     await self._apply(self._local.popleft())
-                if self._poked:
+                if self._anew:
+                    self._local.append(self._next_height())
+                elif self._poked:
                     self._poked = False
                     await self._apply(Tick(self._mempool.waits_since()))
                 else:
@@ -326,6 +331,7 @@ class Engine:
                 self.poke()
 
     def _next_height(self) -> Input:
+        self._anew = False
         height = self._chain.height + 1
         me, own = None, OwnVotes()
         self._choose_signer()

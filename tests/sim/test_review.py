@@ -14,13 +14,17 @@ from consensus.pbft.inputs import Connected, Input, OwnVotes, Tick
 from consensus.primitives.crypto import sha256, sign
 from consensus.transaction import Transaction
 from node import frames
+from node.clock import InlineBlocking
 from node.engine import INBOX_MAX
 from node.service import LocalService
+from node.signer import Signer
 from node.store.memory import MemoryKV
 from node.sync import BLOCKS_PER_REQUEST, answer_blocks
 from node.wal import VoteLog
 from p2p.ports import Channel
 from tests.node.test_proposer import contradiction
+from tests.sim.disk import MemoryFile
+from tests.sim.oracle import Oracle
 from tests.sim.world import World, consensus_key, run_world, seed_of
 
 PARAMS = Params(round_timeout_ms=1_000, empty_block_interval_ms=3_000)
@@ -288,3 +292,27 @@ def test_one_liar_s_evidence_leaves_room_for_another_s() -> None:
         assert len(engine.open_evidence()) == 2
 
     run_world(9, scenario, PARAMS)
+
+
+def test_a_second_key_is_trusted_while_the_first_one_signs() -> None:
+    """A node that holds the old and the next key compares both logs when it starts. The second was
+    trusted while a vote of the first was on its way to the disk: the core was told of a log without
+    it, asked for the same vote again, and the gate before the signature stopped the node."""
+
+    async def scenario(world: World) -> None:
+        oracle = Oracle(world)
+        world.start_all()
+        await world.reach(2, ALL)
+        engine, chain_id = world.node("v0").engine, world.document.chain_id
+        key = consensus_key("v0", "next")
+        log = VoteLog.create(MemoryFile(), key, 0, chain_id)
+        second = Signer(seed_of("v0 next"), chain_id, log, InlineBlocking())
+        engine.become_validator(second)
+        world.machines["v0"].disk.slow_ms = 7
+        for _ in range(300):
+            await trio.sleep(0.0131)
+            engine.trust(second)
+        await world.reach(oracle.height + 3, ALL)
+        oracle.finish()
+
+    run_world(1, scenario, Params(round_timeout_ms=1_000, empty_block_interval_ms=200))
