@@ -218,7 +218,7 @@ def test_one_that_dies_again_and_again_costs_ever_less(all_up: Figures) -> None:
                 await trio.sleep(1)
         times = [at for at, _, _ in pace.blocks if at >= start]
         stalls = [late - early for early, late in pairwise(times) if late - early > 1]
-        assert len(stalls) == 2, f"of 7 deaths {stalls} s were waited for"
+        assert 1 <= len(stalls) <= 2, f"of 7 deaths {stalls} s were waited for"
         assert len(times) >= 0.7 * 28 * all_up[0]
 
     play(scenario)
