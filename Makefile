@@ -4,8 +4,8 @@ PYTHON_VENV := .venv/bin/python
 HANSA := .venv/bin/hansa
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
-# Two at a time; whole files, as some share a network.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Two at a time; what starts real networks one after the other (tests/conftest.py).
+PYTEST_ARGS ?= -n 2 --dist loadgroup --no-loadscope-reorder
 MUTANTS_ARGS ?=
 CONFORMANCE_ARGS ?=
 SEEDS ?= 200

@@ -65,10 +65,12 @@ def replay(file: Path, until: int | None, verbose: bool) -> int:
     from node.flight import RECORDING_BYTES_MAX, Replay, read_recording
 
     settings = current()
-    if file.stat().st_size > RECORDING_BYTES_MAX:
+    with file.open("rb") as source:  # bounded, whatever a device says of its size
+        raw = source.read(RECORDING_BYTES_MAX + 1)
+    if len(raw) > RECORDING_BYTES_MAX:
         raise InputError("RECORDING_FOREIGN", f"{file}: larger than any recording")
     try:
-        recording = read_recording(file.read_bytes())
+        recording = read_recording(raw)
     except InputError as error:
         raise InputError(error.code, f"{file}: {error.message}") from None
     again, summary, last = Replay(recording), Summary(), 0

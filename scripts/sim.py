@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,8 @@ from tests.sim.weather import storm_of
 
 def main() -> None:
     arguments = _arguments()
+    # A shell that starts it in the background has Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if arguments.seed is not None:
         green = _one(arguments)
     else:
@@ -61,13 +64,20 @@ def _one(arguments: argparse.Namespace) -> bool:
     return not result.violation
 
 
+def _count(text: str) -> int:
+    """At least one: a mistyped number must not pass for a green run."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
+    return int(text)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m scripts.sim", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("seed", type=int, nargs="?", help="play this one and tell of it")
-    parser.add_argument("--seeds", type=int, default=200, help="play so many (default 200)")
+    parser.add_argument("--seeds", type=_count, default=200, help="play so many (default 200)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
-    parser.add_argument("--heights", type=int, default=HEIGHTS, help="blocks of each world")
+    parser.add_argument("--heights", type=_count, default=HEIGHTS, help="blocks of each world")
     parser.add_argument("--jobs", type=int, default=0, help="processes (default: one a core)")
     parser.add_argument("--name", help="keep results under this name, not under the sources' hash")
     parser.add_argument("--folder", type=Path, default=runner.FOLDER, help="where results are kept")

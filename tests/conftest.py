@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
@@ -36,3 +37,15 @@ settings.register_profile(
     "nightly", max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+SOCKETS = ("cli", "docs", "e2e", "p2p", "scripts")
+"""Folders of tests that listen on ports or start networks: one after the other, in one process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests stay together when several run at a time: a file's share what is costly."""
+    for item in items:
+        folder, _, rest = item.nodeid.removeprefix("tests/").partition("/")
+        file = rest.partition("::")[0]
+        together = "sockets" if folder in SOCKETS else f"{folder}/{file}"
+        item.add_marker(pytest.mark.xdist_group(together))

@@ -200,7 +200,7 @@ def _context_values(context: NewHeight) -> tuple[Any, ...]:
 
 
 def _context(values: tuple[Any, ...]) -> NewHeight:
-    return NewHeight(*values[:-1], own=OwnVotes(*values[-1]))
+    return NewHeight(*(*values[:-1], OwnVotes(*values[-1])))
 
 
 def _state_values(state: State) -> tuple[Any, ...]:

@@ -168,7 +168,9 @@ def _down(folder: Path, name: str) -> Finding:
 
 def _start(folder: Path) -> str:
     in_devnet = (folder.parent / "devnet.json").exists()
-    return "hansa devnet up" if in_devnet else f"hansa node run --data {folder}"
+    return (
+        f"hansa devnet up --dir {folder.parent}" if in_devnet else f"hansa node run --data {folder}"
+    )
 
 
 def _genesis(config: NodeConfig, name: str) -> Iterator[Finding]:

@@ -22,9 +22,10 @@ async def net(nursery: trio.Nursery) -> Net:
 def log() -> Iterator[LogCapture]:
     """What was logged, as ``log.entries``."""
     capture = LogCapture()
+    before = structlog.get_config()
     structlog.configure(processors=[capture])
     yield capture
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture
