@@ -34,7 +34,8 @@ def test_one_killedunder_load(net: Devnet, tell: Tell) -> None:
     end(load)
     net.network.wait_ready([victim])
     tell(check(net, load))
-    roots = {net.chain(node, net.level())[-1]["header"]["state_root"] for node in net.nodes}
+    level = net.level()
+    roots = {net.chain(node, level)[-1]["header"]["state_root"] for node in net.nodes}
     assert len(roots) == 1
 
 
