@@ -4,17 +4,18 @@ PYTHON_VENV := .venv/bin/python
 HANSA := .venv/bin/hansa
 RUN := .venv/.installed
 DEV := .venv/.installed-dev
-# Two at a time; what starts real networks one after the other (tests/conftest.py).
-PYTEST_ARGS ?= -n 2 --dist loadgroup --no-loadscope-reorder
+# Three at a time on two cores: whoever starts a network waits for it often.
+PYTEST_ARGS ?= -n 3 --dist loadscope --no-loadscope-reorder --durations=25
 MUTANTS_ARGS ?=
 CONFORMANCE_ARGS ?=
 SEEDS ?= 200
+FUZZ_SECONDS ?= 10
 
 # Compiled modules are kept: a network's nodes start several times faster with them.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-once test conformance coverage mutants corpus divergence lint format check sim formal bench bench-quick bench-faults lock clean
+.PHONY: help setup demo demo-once test test-all conformance coverage mutants corpus fuzz attack drill divergence lint format check sim formal bench bench-quick bench-faults lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ demo-once: $(RUN)  ## The same, and stop the network again
 test: $(DEV)  ## Run the tests; with real nodes too, so it takes minutes
 	@$(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
 
+test-all: $(DEV)  ## The same with more seeds, cases and long tests
+	@HANSA_TESTS=all HANSA_CORPUS=all $(PYTHON_VENV) -m pytest $(PYTEST_ARGS)
+
 conformance: $(RUN)  ## Execute every contract under several hash seeds and Pythons, compare with golden receipts
 	@$(PYTHON_VENV) -m scripts.conformance $(CONFORMANCE_ARGS)
 
@@ -38,11 +42,20 @@ coverage: $(DEV)  ## Branch coverage of consensus/ by its own tests; fails below
 	@HANSA_PBFT_SEEDS=1 $(PYTHON_VENV) -m pytest -q tests/consensus tests/vectors --ignore=tests/consensus/second_opinion \
 		--cov=consensus --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
 
-mutants: $(DEV)  ## Change consensus/ in every small way: does a test fail? (hours; it goes on where it ended)
+mutants: $(DEV)  ## Change consensus/ in every small way: does a test fail? (long; it goes on where it ended)
 	@$(PYTHON_VENV) -m scripts.mutants $(MUTANTS_ARGS)
 
 corpus: $(DEV)  ## Hostile contracts: each refused at load or stopped by steps
-	@$(PYTHON_VENV) -m pytest -q tests/contracts/escape
+	@HANSA_TESTS=all HANSA_CORPUS=all $(PYTHON_VENV) -m pytest -q tests/contracts/escape
+
+fuzz: $(DEV)  ## Mutated inputs for every decoder, FUZZ_SECONDS each (10)
+	@$(PYTHON_VENV) -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
+
+drill: $(DEV)  ## Back up a validator under load, lose its disk, restore it: recovery time and point
+	@$(PYTHON_VENV) -m scripts.restore_drill
+
+attack: $(DEV)  ## Hostile peers and clients against a devnet under load: a table (build/attack.json)
+	@$(PYTHON_VENV) -m scripts.attack
 
 divergence: $(DEV)  ## A validator with another build: what it does, and what it reports
 	@$(PYTHON_VENV) -m tests.sim.show_divergence

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cli import output
+from cli.openings import openings_option
 from cli.settings import current, json_option, key_option, node_option
 from consensus.primitives.codec import data_to_json
 from consensus.primitives.errors import InputError
 
 if TYPE_CHECKING:
+    from cli.arguments import Parsed
     from cli.client import Client, Outcome
 
 
@@ -61,18 +63,22 @@ def show_outcome(outcome: Outcome, result: Any = None) -> None:
 
 
 def describe(schema: dict[str, Any], contract: str, kind: str) -> str:
-    """The contract's methods of one kind, for people who gave none."""
+    """The contract's methods of one kind, for people who gave none: not those that other contracts
+    alone may call.
+    """
     from cli.arguments import shape_of
 
     rows = []
     shapes: dict[str, dict[str, None]] = {}  # to the arguments' names, in order
     for name, method in methods_of(schema, contract, kind).items():
+        if method["contracts"]:
+            continue
         arguments = method["args"]
         names = [
             name if name in arguments["required"] else f"[{name}]"
             for name in arguments["properties"]
         ]
-        rows.append((name, " ".join(names), method["doc"].split("\n")[0]))
+        rows.append((name, " ".join(names), _first_sentence(method["doc"])))
         for argument, declared in arguments["properties"].items():
             shapes.setdefault(shape_of(declared), {})[argument] = None
     values = [(", ".join(names), shape) for shape, names in shapes.items()]
@@ -85,6 +91,12 @@ def describe(schema: dict[str, Any], contract: str, kind: str) -> str:
     )
 
 
+def _first_sentence(doc: str) -> str:
+    """What a text begins with: up to its first full stop or empty line."""
+    text = " ".join(doc.split("\n\n", maxsplit=1)[0].split())
+    return text.split(". ")[0].removesuffix(".") + "." if text else ""
+
+
 def methods_of(schema: dict[str, Any], contract: str, kind: str) -> dict[str, Any]:
     """The contract's methods of one kind. Raises InputError UNKNOWN_CONTRACT."""
     from cli.arguments import require_contract
@@ -94,7 +106,7 @@ def methods_of(schema: dict[str, Any], contract: str, kind: str) -> dict[str, An
     return {name: method for name, method in methods.items() if method["kind"] == kind}
 
 
-def _pick(
+def pick(
     client: Client,
     contract: str | None,
     method: str | None,
@@ -128,7 +140,7 @@ def _pick(
     return False
 
 
-def _wants_general_help(contract: str | None, asks_help: bool) -> bool:
+def wants_general_help(contract: str | None, asks_help: bool) -> bool:
     """Print the command's own help, if it is that what is asked. Raises click's NoSuchOption."""
     ctx = click.get_current_context()
     if contract is not None and contract.startswith("-"):
@@ -146,28 +158,70 @@ def _own_options() -> frozenset[str]:
 
 
 # Options that the command does not know are a method's arguments.
-_UNKNOWN_TOO: Final = {"ignore_unknown_options": True}
-_HELP = click.option(
+UNKNOWN_TOO: Final = {"ignore_unknown_options": True}
+HELP = click.option(
     "-h", "--help", "asks_help", is_flag=True,
     help="Show this message; behind CONTRACT METHOD, what the method takes.",
 )  # fmt: skip
-_WORDS = click.argument(
+WORDS = click.argument(
     "words", nargs=-1, metavar="[NAME=VALUE | --NAME VALUE]...", type=click.UNPROCESSED
 )
 
 
-@click.command(add_help_option=False, context_settings=_UNKNOWN_TOO)
+def send_parsed(
+    client: Client,
+    contract: str,
+    method: str,
+    parsed: Parsed,
+    *,
+    timeout_s: int,
+    steps_max: int | None = None,
+    folder: Path | None = None,
+) -> tuple[Outcome, Any]:
+    """Call a method in a transaction signed with --key, and wait for its block: its outcome, and
+    its result if it took effect.
+
+    What opens its commitments is kept in a file, and in the vault of the organisation's node,
+    before it is sent: a commitment that nobody can open is worth nothing.
+    """
+    from cli.answers import STEPS_MAX
+    from cli.client import TimedOut, make_transaction
+    from cli.openings import keep_openings, openings_folder
+    from cli.vault_client import hand_over
+
+    seed = current().signing_seed()
+    tx = make_transaction(
+        seed,
+        chain_id_of(client),
+        [(contract, method, parsed.args)],
+        valid_for_ms=valid_for_ms(client),
+        steps_max=steps_max or STEPS_MAX,
+    )
+    if parsed.openings:
+        place = folder or openings_folder(current().key)
+        file = keep_openings(place, tx.tx_id, contract, method, parsed.openings)
+        output.say(f"what opens the commitments is in {file}")
+        hand_over(client, seed, parsed.openings, file)
+    try:
+        (outcome,) = client.submit_and_wait([tx], timeout_s=timeout_s)
+    except TimedOut:
+        output.say(f"to follow it: hansa tx status --wait {tx.tx_id.hex()}")
+        raise
+    outcome = explained(client, outcome)
+    results = client.tx_status(tx.tx_id)["result"] if outcome.succeeded else None
+    return outcome, results[0] if results else None  # one call, one result
+
+
+@click.command(add_help_option=False, context_settings=UNKNOWN_TOO)
 @click.argument("contract", required=False)
 @click.argument("method", required=False)
-@_WORDS
-@_HELP
+@WORDS
+@HELP
 @click.option("--timeout", "timeout_s", type=click.IntRange(1, 600), default=60, show_default=True,
               help="Seconds to wait for it to be committed.")  # fmt: skip
 @click.option("--steps-max", type=click.IntRange(1), default=None,
               help="The most steps that it may cost (default: 200000).")  # fmt: skip
-@click.option("--openings", "folder", envvar="HANSA_OPENINGS",
-              type=click.Path(path_type=Path, file_okay=False),
-              help="Where to keep what opens commitments (default: beside the key).")  # fmt: skip
+@openings_option
 @key_option
 @node_option
 @json_option
@@ -184,8 +238,8 @@ def call(
 
     Without METHOD, list the contract's methods and the shape of their arguments; without CONTRACT,
     the contracts; with METHOD and --help, tell of the method. Lists and objects are given as JSON,
-    bytes as hex. Of party and personal arguments only a commitment leaves this machine: what opens
-    it is kept in a file.
+    bytes as hex. Of party and personal arguments only a commitment goes on chain: what opens it is
+    kept in a file, and in the vault of --node, if that is the own organisation's.
 
     \b
     Examples:
@@ -195,53 +249,43 @@ def call(
       hansa call batch commission --expiry 2030-01-31 \\
         'items=[{"item": "01/09521321000018/10/A1", "quantity": {"amount": 5, "unit": "EA"}}]'
     """
-    from cli.answers import STEPS_MAX
     from cli.arguments import parse_arguments
-    from cli.client import TimedOut, make_transaction
-    from cli.openings import keep_openings, openings_folder
 
-    if _wants_general_help(contract, asks_help):
+    if wants_general_help(contract, asks_help):
         return
     with open_client() as client:
-        if not _pick(client, contract, method, "call", asks_help):
+        if not pick(client, contract, method, "call", asks_help):
             return
         assert contract is not None and method is not None
         parsed = parse_arguments(client.contracts(), contract, method, "call", words)
-        seed = current().signing_seed()
-        calls = [(contract, method, parsed.args)]
-        budget = steps_max or STEPS_MAX
-        tx = make_transaction(
-            seed,
-            chain_id_of(client),
-            calls,
-            valid_for_ms=valid_for_ms(client),
-            steps_max=budget,
+        show_outcome(
+            *send_parsed(
+                client,
+                contract,
+                method,
+                parsed,
+                timeout_s=timeout_s,
+                steps_max=steps_max,
+                folder=folder,
+            )
         )
-        if parsed.openings:
-            # Before it is sent: a commitment that nobody can open is worth nothing.
-            place = folder or openings_folder(current().key)
-            file = keep_openings(place, tx.tx_id, contract, method, parsed.openings)
-            output.say(f"what opens the commitments is in {file}")
-        try:
-            (outcome,) = client.submit_and_wait([tx], timeout_s=timeout_s)
-        except TimedOut:
-            output.say(f"to follow it: hansa tx status --wait {tx.tx_id.hex()}")
-            raise
-        outcome = explained(client, outcome)
-        results = client.tx_status(tx.tx_id)["result"] if outcome.succeeded else None
-        result = results[0] if results else None  # one call, one result
-        show_outcome(outcome, result)
 
 
-@click.command(add_help_option=False, context_settings=_UNKNOWN_TOO)
+@click.command(add_help_option=False, context_settings=UNKNOWN_TOO)
 @click.argument("contract", required=False)
 @click.argument("method", required=False)
-@_WORDS
-@_HELP
+@WORDS
+@HELP
+@click.option("--at-height", type=click.IntRange(0), metavar="N",
+              help="Ask the state after block N, where the node keeps it.")  # fmt: skip
 @node_option
 @json_option
 def query(
-    contract: str | None, method: str | None, words: tuple[str, ...], asks_help: bool
+    contract: str | None,
+    method: str | None,
+    words: tuple[str, ...],
+    asks_help: bool,
+    at_height: int | None,
 ) -> None:
     """Ask METHOD of CONTRACT, on the node's newest committed state.
 
@@ -250,13 +294,14 @@ def query(
       hansa query batch
       hansa query batch trace --help
       hansa query identity organisation id=4012345000009
+      hansa query identity organisation id=4012345000009 --at-height 5000
     """
     from cli.arguments import parse_arguments
 
-    if _wants_general_help(contract, asks_help):
+    if wants_general_help(contract, asks_help):
         return
     with open_client() as client:
-        if not _pick(client, contract, method, "query", asks_help):
+        if not pick(client, contract, method, "query", asks_help):
             return
         assert contract is not None and method is not None
         parsed = parse_arguments(client.contracts(), contract, method, "query", words)
@@ -267,7 +312,7 @@ def query(
                 f"{contract}.{method}: {parsed.openings[0].argument}: a query takes the commitment "
                 'itself: {"commitment": "hex"}',
             )
-        answer = client.query(contract, method, parsed.args)
+        answer = client.query(contract, method, parsed.args, at_height)
     value = data_to_json(answer.value)
     if current().json:
         output.print_json({"height": answer.height, "result": value})

@@ -9,13 +9,14 @@ transaction at most once.
 from __future__ import annotations
 
 import json
+import os
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-
-import httpx
 
 from cli.answers import (
     Answer,
@@ -32,8 +33,9 @@ from cli.answers import (
     TimedOut,
     make_transaction,
 )
+from cli.http import httpx
 from consensus.primitives.codec import data_from_json, data_to_json, encode
-from consensus.primitives.errors import HansaError
+from consensus.primitives.errors import HansaError, InputError
 from consensus.transaction import Transaction
 
 __all__ = [
@@ -53,6 +55,8 @@ __all__ = [
     "make_transaction",
 ]
 
+TOKEN_FILE: Final = "HANSA_CLIENT_TOKEN_FILE"
+CA_FILE: Final = "HANSA_CLIENT_CA_FILE"
 SUBMIT_TXS_MAX: Final = 1000
 SUBMIT_BYTES_MAX: Final = 1_900_000
 RESUBMIT_S: Final = 5.0
@@ -64,6 +68,41 @@ LOOKED_AT_MAX: Final = 10
 STREAM_SILENCE_S: Final = 5.0
 
 _RESUMABLE: Final = ("NODE_STOPPING", "SLOW_READER")
+
+
+def _trusted(urls: Sequence[str]) -> ssl.SSLContext:
+    """Whose certificates prove a node: the system's authorities and those of the named file.
+
+    Nobody's where no node is asked by TLS: reading the authorities costs a command 30 ms.
+    """
+    if not any(httpx.URL(url).scheme == "https" for url in urls):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    path = os.environ.get(CA_FILE)
+    if not path:
+        return ssl.create_default_context()
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(path)
+    except OSError as error:
+        raise InputError("CA_FILE_UNUSABLE", f"{CA_FILE} {path}: {error}") from None
+    return context
+
+
+def _shown(urls: Sequence[str]) -> dict[str, str]:
+    """The token for nodes that want one; it is never sent in clear over a network."""
+    path = os.environ.get(TOKEN_FILE)
+    if not path or not all(map(_private, urls)):
+        return {}
+    try:
+        token = Path(path).read_text(encoding="utf-8").partition("\n")[0].strip()
+    except OSError as error:
+        raise InputError("TOKEN_FILE_UNUSABLE", f"{TOKEN_FILE} {path}: {error.strerror}") from None
+    return {"x-hansa-token": token}  # the vault's routes sign in ``authorization``
+
+
+def _private(url: str) -> bool:
+    parts = httpx.URL(url)
+    return parts.scheme == "https" or parts.host in ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass
@@ -108,7 +147,12 @@ class Client:
         self._current = 0
         self._timeout_s = timeout_s
         # trust_env: a proxy from the environment must not see or break loopback requests.
-        self._http = httpx.Client(timeout=timeout_s, trust_env=False)
+        self._http = httpx.Client(
+            timeout=timeout_s,
+            trust_env=False,
+            verify=_trusted(self._urls),
+            headers=_shown(self._urls),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -238,12 +282,20 @@ class Client:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def query(self, contract: str, method: str, args: Mapping[str, Any] | None = None) -> Answer:
-        """Ask a contract, on the newest committed state of the node that answers."""
+    def query(
+        self,
+        contract: str,
+        method: str,
+        args: Mapping[str, Any] | None = None,
+        height: int | None = None,
+    ) -> Answer:
+        """Ask a contract, on the newest committed state of the node that answers, or on that after
+        the block at ``height``. Raises RequestFailed STATE_NOT_KEPT."""
         content = json.dumps(data_to_json(dict(args or {}))).encode()
+        at = "" if height is None else f"?height={height}"
         answer = self._object(
             "POST",
-            f"/v1/query/{_segment(contract)}/{_segment(method)}",
+            f"/v1/query/{_segment(contract)}/{_segment(method)}{at}",
             content=content,
             headers={"content-type": "application/json"},
         )
@@ -261,9 +313,25 @@ class Client:
         BLOCK_NOT_FOUND."""
         return self._request("GET", f"/v1/blocks/{height}/bytes").content
 
+    def receipts(self, height: int) -> bytes:
+        """The canonical array of a committed block's receipts. Raises RequestFailed
+        BLOCK_NOT_FOUND."""
+        return self._request("GET", f"/v1/blocks/{height}/receipts").content
+
+    def proof(self, path: str) -> dict[str, Any]:
+        """What ``/v1/proofs/...`` answers. Nothing is checked here: ``cli.verifying`` does."""
+        return self._object("GET", f"/v1/proofs/{path}")
+
     def node_status(self) -> dict[str, Any]:
         """The node's own report: height, peers, mempool, versions."""
         return self._object("GET", "/v1/status")
+
+    def exchange(
+        self, method: str, path: str, content: bytes, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """One request with these headers, and the object that answers it."""
+        kind = {"content-type": "application/json"} if content else {}
+        return self._object(method, path, content=content, headers=kind | dict(headers))
 
     def evidence(self) -> list[dict[str, Any]]:
         """All evidence against validators: in blocks by digest, then what waits for a block. Its

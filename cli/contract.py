@@ -399,14 +399,16 @@ def propose(
 
 def _require_affordable(client: Client, package: Package) -> None:
     """Raises InputError OUT_OF_STEPS if no transaction has the steps to check so much source."""
-    from contracts.runtime.steps import SOURCE_BYTE
+    from contracts.runtime.steps import SOURCE_BYTE, SOURCE_WORD
 
-    needed, limit = SOURCE_BYTE * package.size, step_limit(client)
+    needed = SOURCE_BYTE * package.size + SOURCE_WORD * package.words
+    limit = step_limit(client)
     if needed > limit:
         raise InputError(
             "OUT_OF_STEPS",
-            f"checking {package.size} bytes of source takes {needed} steps, a transaction has"
-            f" {limit}: divide the contract, or raise tx_steps_max (hansa governance set-params)",
+            f"checking {package.words} words and signs of source takes {needed} steps, a"
+            f" transaction has {limit}: divide the contract, or raise tx_steps_max"
+            " (hansa governance set-params)",
         )
 
 

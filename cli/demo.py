@@ -14,18 +14,26 @@ import click
 
 from cli import output
 from cli.call import explained
-from cli.client import Client, make_transaction
+from cli.client import Client, ClientError, make_transaction
 from cli.devnet import bring_up, folder_option, interruptible, node_reports
-from cli.epcis_calls import to_call
-from cli.epcis_events import EpcisEvent, Refused, load_events
+from cli.epcis.capturing import capture_of
+from cli.epcis.checks import Checked, checked
+from cli.epcis.event_hash import event_digest
+from cli.epcis.importing import STEPS_MAX
+from cli.epcis.reading import read_events
+from cli.epcis.structure import Broken, Unread
 from cli.network import Network, NodeSpec
+from cli.openings import keep_openings, openings_folder
+from cli.recall_board import all_notices, board_table, notices_table, whole_board
 from cli.sample_trade import Document, SampleTrade, load_sample_trade
+from cli.sending import send
 from cli.trace import trace_table
 from consensus.primitives.errors import InputError
 
 STATUS_EVERY_S: Final = 1.0
 STATUS_LINE_EVERY_S: Final = 10.0  # where lines can't be overwritten
 COMMIT_TIMEOUT_S: Final = 60.0
+SAMPLE_RECALL: Final = 1  # its number: the demo's chain has no other
 
 
 @click.command()
@@ -33,7 +41,7 @@ COMMIT_TIMEOUT_S: Final = 60.0
 @click.option("--fresh", is_flag=True, help="Start a new chain.")
 @folder_option
 def demo(folder: Path, once: bool, fresh: bool) -> None:
-    """Start a network, play the sample trade on it, show the batch's trace.
+    """Start a network, play the sample trade on it, show the batch's trace and recall.
 
     A medicine batch is made, packed, shipped, received, split and recalled, by several
     organisations in signed transactions. Then the network stays up, with a live status line, until
@@ -57,7 +65,11 @@ def demo(folder: Path, once: bool, fresh: bool) -> None:
                 click.echo(f"\nTrace of {trade.item}\n")
                 found = client.query("batch", "trace", {"item": trade.item}).value
                 click.echo(trace_table(client, found["events"]))
-                output.say(f"\nFrom start to trace: {time.monotonic() - began:.1f} s")
+                click.echo(f"\nRecall {SAMPLE_RECALL}: who was told, and where the goods are\n")
+                click.echo(notices_table(client, all_notices(client, SAMPLE_RECALL)))
+                click.echo()
+                click.echo(board_table(client, whole_board(client, SAMPLE_RECALL)))
+                output.say(f"\nFrom start to dashboard: {time.monotonic() - began:.1f} s")
                 if not once:
                     _watch(network, "stops it" if started else "ends this display")
         finally:
@@ -102,32 +114,81 @@ def play(network: Network, client: Client, trade: SampleTrade) -> None:
     """
     names = {one.id: one.name for one in trade.organisations}
     chain_id = bytes.fromhex(client.genesis()["chain_id"])
-    traced = client.query("batch", "trace", {"item": trade.item}).value["events"]
-    heights = {event["event_id"]: event["height"] for event in traced}
     output.say(f"\n{trade.title}")
     for document in trade.documents:
+        if document.name == trade.recall.before:
+            play_recall(network, client, trade)
         events = checked_events(document)
-        known = [heights[event.event_id] for event in events if event.event_id in heights]
-        if len(known) == len(events):
-            where = f"block {max(known)}, from an earlier run"
+        hashes = [{"hash": event_digest(event.source)} for event in events]
+        known = [client.query("epcis", "event_by_hash", one).value for one in hashes]
+        if all(known):
+            require_effects(document, [one["effect_code"] for one in known])
+            where = f"block {max(one['height'] for one in known)}, from an earlier run"
         else:
             before = time.monotonic()
             seed = network.organisation_seed(document.signer)
-            tx = make_transaction(seed, chain_id, [to_call(event) for event in events])
+            captures = [capture_of(event, names.__contains__) for event in events]
+            calls = [one.call for one in captures]
+            tx = make_transaction(seed, chain_id, calls, steps_max=STEPS_MAX)
+            folder = openings_folder(network.organisation_key(document.signer))
+            openings = [one.opening for one in captures]
+            keep_openings(folder, tx.tx_id, "epcis", "capture", openings)
             (outcome,) = client.submit_and_wait([tx], timeout_s=COMMIT_TIMEOUT_S)
             explained(client, outcome).require()
+            results = client.tx_status(outcome.tx_id)["result"]
+            require_effects(document, [one["code"] for one in results])
             took_ms = (time.monotonic() - before) * 1000
             where = f"block {outcome.height}, {took_ms:.0f} ms"
         output.say(f"  {document.title:<46} {names[document.signer]:<30} {where}")
 
 
-def checked_events(document: Document) -> list[EpcisEvent]:
+def play_recall(network: Network, client: Client, trade: SampleTrade) -> None:
+    """Recall the batch: its maker initiates, a regulator classifies, the notices go out.
+
+    Steps that an earlier run has committed are not taken again.
+    """
+    names = {one.id: one.name for one in trade.organisations}
+    sample = trade.recall
+    maker, regulator = (network.organisation_seed(one) for one in (sample.signer, sample.regulator))
+    known = client.query("recall", "recall", {"number": SAMPLE_RECALL}).value
+    state = known["recall"]["state"] if known else ""
+    opening = {"announcement": sample.announcement, "items": sample.items}
+    number = {"number": SAMPLE_RECALL}
+    steps = (
+        (not known, sample.signer, maker, "The manufacturer recalls the whole batch",
+         "initiate", opening),
+        (state in ("", "INITIATED"), sample.regulator, regulator, "The regulator classifies it",
+         "classify", number | {"recall_class": sample.recall_class}),
+        (state in ("", "INITIATED", "CLASSIFIED"), sample.signer, maker,
+         "The strategy is set; notices go out", "set_strategy", number | sample.strategy),
+    )  # fmt: skip
+    for is_new, signer, seed, title, method, args in steps:
+        where = "from an earlier run"
+        if is_new:
+            before = time.monotonic()
+            send(client, seed, [("recall", method, args)], timeout_s=int(COMMIT_TIMEOUT_S))
+            where = f"{(time.monotonic() - before) * 1000:.0f} ms"
+        output.say(f"  {title:<46} {names[signer]:<30} {where}")
+
+
+def require_effects(document: Document, codes: list[str]) -> None:
+    """Raises ClientError with the first code that says that an event had no effect."""
+    for code in codes:
+        if code != "OK":
+            raise ClientError(code, f"{document.name} had no effect")
+
+
+def checked_events(document: Document) -> list[Checked]:
     """Raises InputError with the reason for an event that is not valid EPCIS."""
     events = []
-    for event in load_events(document.raw):
-        if isinstance(event, Refused):
-            raise InputError(event.code, f"{document.name}: event {event.number}: {event.message}")
-        events.append(event)
+    for event in read_events(document.raw):
+        try:
+            if isinstance(event, Unread):
+                raise Broken(event.code, event.message)
+            events.append(checked(event))
+        except Broken as broken:
+            where = f"{document.name}: event {event.number}"
+            raise InputError(broken.code, f"{where}: {broken.message}") from None
     return events
 
 

@@ -32,6 +32,8 @@ def method_help(
     conditions = list(_conditions(declared))
     if conditions:
         parts.append("Who may call it:\n" + "\n".join(f"  {one}" for one in conditions))
+    if declared.get("meaning"):
+        parts.append(f"Who signs it signs for: {declared['meaning']} (21 CFR 11.50).")
     arguments = declared["args"]
     if arguments["properties"]:
         rows = [
@@ -148,11 +150,23 @@ def _example(command: str, arguments: Mapping[str, Any]) -> str:
     for name in arguments["required"]:
         schema = arguments["properties"][name]
         try:
-            value = field_from(schema.get("value", schema)).example()
+            value = _example_value(schema)
         except TypeError:
             value = "..."
         words.append(shlex.quote(f"{name}={_written(value)}"))
     return " ".join(words)
+
+
+def _example_value(schema: Mapping[str, Any]) -> Any:
+    """A value as people give it: what is not public in clear, within lists and objects too."""
+    if "visibility" in schema:
+        return _example_value(schema["value"])
+    if schema.get("type") == "array":
+        return [_example_value(schema["items"])] * max(1, schema.get("minItems", 0))
+    if "properties" in schema and not is_bytes(schema):
+        names = schema.get("required", ())
+        return {name: _example_value(schema["properties"][name]) for name in names}
+    return field_from(schema).example()
 
 
 def _written(value: Any) -> str:

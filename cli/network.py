@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from cli.client import Client
 
 FORMAT: Final = "hansa-devnet/1"
-BASE_PORT: Final = 27000
+BASE_PORT = 27000  # the tests' processes have one each
 PORT_BLOCK: Final = 100  # tried one after the other until one is free as a whole
 PORT_BLOCKS_MAX: Final = 50
 START_TIMEOUT_S: Final = 60.0
@@ -186,6 +186,7 @@ class Network:
         params: Params,
     ) -> None:
         from contracts.runtime.registry import builtin_packages
+        from node.code_cache import use_code_cache
 
         passphrase = secrets.token_hex(16)
         write_whole(folder / "passphrase", f"{passphrase}\n".encode())
@@ -196,6 +197,7 @@ class Network:
             admins[one.id] = load_key(path, passphrase)
             members[one.id] = GenesisOrganisation(one.id, one.name, one.roles, info.key)
         time_ms = time.time_ns() // 1_000_000
+        use_code_cache()  # the nodes find there what is compiled here
         document = new_draft("devnet", time_ms, params, builtin_packages())
         seeds = {}
         for node in nodes:
@@ -244,7 +246,8 @@ class Network:
         nodes = self.nodes()
         if any(one.name == name for one in nodes) or (self.folder / name).exists():
             raise InputError("NODE_KNOWN", f"{self.folder} has a node {name} already")
-        p2p_port, api_port = free_ports(2)
+        used = [port for one in nodes for port in (one.p2p_port, one.api_port)]
+        p2p_port, api_port = free_ports(2, max(used) + 1)
         node = NodeSpec(name, "validator", organisation, p2p_port, api_port)
         config = node_config(node)
         config["network"]["peers"] = {one.name: f"127.0.0.1:{one.p2p_port}" for one in nodes}
@@ -453,10 +456,11 @@ def node_config(node: NodeSpec) -> dict[str, dict[str, Any]]:
     }
 
 
-def free_ports(count: int) -> list[int]:
-    """``count`` following ports of loopback, from the first block where all are free."""
+def free_ports(count: int, beside: int | None = None) -> list[int]:
+    """``count`` following ports of loopback, from the first block where all are free. A network
+    keeps to its block: ``beside`` is where in a block to look, and the first block."""
     for block in range(PORT_BLOCKS_MAX):
-        first = BASE_PORT + block * PORT_BLOCK + 1
+        first = (beside or BASE_PORT + 1) + block * PORT_BLOCK
         ports = list(range(first, first + count))
         if all(map(port_free, ports)):
             return ports

@@ -13,7 +13,7 @@ import click
 from cli import output
 from cli.settings import current, json_option, passphrase_option
 from consensus.primitives.errors import InputError
-from node.config import FILE_NAME, SECTIONS, load
+from node.config import FILE_NAME, SECTIONS, NodeConfig, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,7 +51,7 @@ def init(
     """
     from genesis.document import GenesisDocument
     from node.keystore import check_name, write_whole
-    from node.setup import CONSENSUS_KEY, GENESIS, NETWORK_KEY, init_folder
+    from node.setup import CONSENSUS_KEY, GENESIS, NETWORK_KEY, VAULT_KEY, init_folder
 
     settings = current()
     name = check_name(name or folder.resolve().name)
@@ -62,7 +62,7 @@ def init(
     if api_listen:
         config["api"] = {"listen": api_listen}
     _check_settings(config)
-    wanted = [NETWORK_KEY, *([CONSENSUS_KEY] if role == "validator" else [])]
+    wanted = [NETWORK_KEY, VAULT_KEY, *([CONSENSUS_KEY] if role == "validator" else [])]
     complete = all((folder / file).exists() for file in wanted)
     passphrase = "" if complete else settings.passphrase("New passphrase", confirm=True)
     keys = init_folder(folder, passphrase, name=name, validator=role == "validator", config=config)
@@ -158,6 +158,14 @@ def run(data: Path, vote_from: int | None, **flags: str | None) -> None:
     Example:
       hansa node run --data ./node1 --log-format console
     """
+    config, passphrase = _opened(data, flags)
+    from node.app import run_node
+
+    run_node(config, passphrase, vote_from=vote_from)
+
+
+def _opened(data: Path, flags: dict[str, str | None]) -> tuple[NodeConfig, str]:
+    """A node's settings and its keys' passphrase, asked for if need be."""
     from node.keystore import find_passphrase
 
     settings = current()
@@ -169,7 +177,50 @@ def run(data: Path, vote_from: int | None, **flags: str | None) -> None:
         answer: str = click.prompt(f"Passphrase of {data}", hide_input=True, err=True)
         return answer
 
-    passphrase = find_passphrase(config.passphrase_path, prompt=ask if sys.stdin.isatty() else None)
-    from node.app import run_node
+    return config, find_passphrase(
+        config.passphrase_path, prompt=ask if sys.stdin.isatty() else None
+    )
 
-    run_node(config, passphrase, vote_from=vote_from)
+
+@node.command()
+@click.option("--data", type=FOLDER, required=True, help="The node's data folder.")
+@click.option("--block-hash", metavar="HEX", help="Only a snapshot of this block, from a source "
+              "you trust.")  # fmt: skip
+@_setting_options
+@passphrase_option
+@json_option
+def join(data: Path, block_hash: str | None, **flags: str | None) -> None:
+    """Make a new node's store from a snapshot that its peers have, instead of all blocks.
+
+    Everything is checked by the genesis document and the seals of the validators that it leads to.
+    What is fetched stays: run it again after an interruption. Then `hansa node run`.
+
+    \b
+    Examples:
+      hansa node join --data ./node6
+      hansa node join --data ./node6 --block-hash 5f0c...
+    """
+    config, passphrase = _opened(data, flags)
+    wanted = None
+    if block_hash is not None:
+        try:
+            wanted = bytes.fromhex(block_hash)
+        except ValueError:
+            wanted = b""
+        if len(wanted) != 32:
+            raise click.UsageError("--block-hash is 64 hex digits")
+    from cli.progress import Teller
+    from node.join import run_join
+
+    found = run_join(config, passphrase, Teller(), block_hash=wanted)
+    told = {
+        "height": found.height,
+        "block_hash": found.sealed.header.digest.hex(),
+        "blocks_from": found.first,
+        "bytes": sum(one.size for one in found.chunks),
+    }
+    if current().json:
+        output.print_json(told)
+    else:
+        click.echo(output.fields(told))
+        output.say(f"Now start it: hansa node run --data {data}")

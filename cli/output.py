@@ -37,8 +37,8 @@ def exit_code_of(error: HansaError) -> int:
 
     if error.code in UNREACHABLE_CODES:
         return UNREACHABLE
-    if isinstance(error, TxRejected | ClientError):
-        return REFUSED
+    if isinstance(error, TxRejected | ClientError) or error.code.endswith("NOT_FOUND"):
+        return REFUSED  # what the chain does not have is never a local mistake
     return LOCAL
 
 
@@ -78,6 +78,16 @@ def fields(pairs: Mapping[str, Any]) -> str:
     width = max(map(len, pairs), default=0)
     lines = (f"{name.ljust(width)}  {_cell(value)}".rstrip() for name, value in pairs.items())
     return "\n".join(lines)
+
+
+def why_no_json(error: Exception) -> str:
+    """What is wrong with a text that is no JSON, in words for people."""
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
+
+
+def counted(number: int, what: str) -> str:
+    """``1 event``, ``2 events``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def short(hex_text: str) -> str:

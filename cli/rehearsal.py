@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -27,9 +27,9 @@ from contracts.runtime.package import Package
 from contracts.runtime.rehearsal import KEYS_MAX, Cost, KeyDifference, Migration, Rehearsal
 from contracts.runtime.session import BlockContext
 from genesis.document import GenesisDocument
+from node.care.replay import StateOnly, Vouched
 from node.chain import Chain, Outcome
 from node.clock import InlineBlocking
-from node.store import schema
 from node.store.blocks import BlockStore
 from node.store.kv import KV, LevelKV
 
@@ -41,7 +41,6 @@ CELL_MAX: Final = 100
 SAY_S: Final = 2.0
 """How often progress is told."""
 Say = Callable[[str], None]
-_HISTORY: Final = (schema.RECEIPTS, schema.CERTIFICATE, schema.BLOCK_HASH, schema.TX_ID)
 
 
 class BlockSource(Protocol):
@@ -95,26 +94,6 @@ class FolderBlocks:
         self._kv.close()
 
 
-class _StateOnly(LevelKV):
-    """Keeps the state and block 0 of what a chain writes: its history is not asked for."""
-
-    def write(self, operations: Iterable[tuple[bytes, bytes | None]], *, sync: bool) -> None:
-        first = schema.height_key(schema.BLOCK, 0)
-        kept = [
-            (key, value)
-            for key, value in operations
-            if key[:1] not in _HISTORY and (key[:1] != schema.BLOCK or key == first)
-        ]
-        super().write(kept, sync=False)
-
-
-class _Vouched:
-    """Signatures of transactions in a block that a quorum has signed: that one is checked."""
-
-    async def verify(self, items: list[tuple[bytes, bytes, bytes, bytes]]) -> list[bool]:
-        return [True] * len(items)
-
-
 @dataclass(frozen=True)
 class Report:
     """What a rehearsal found. Blocks ``first`` to ``last`` ran with both versions."""
@@ -139,12 +118,12 @@ class Report:
         )
 
 
-class _Copy:
+class ChainCopy:
     """The chain of a source, over a store of its own."""
 
     def __init__(self, source: BlockSource, kv: KV, say: Say) -> None:
         self.source = source
-        self.chain = Chain(source.document, kv, InlineBlocking(), _Vouched())
+        self.chain = Chain(source.document, kv, InlineBlocking(), Vouched())
         self._say = say
         self._told = time.monotonic()
 
@@ -169,7 +148,7 @@ class _Copy:
 
 
 async def _rehearse(package: Package, source: BlockSource, kv: KV, blocks: int, say: Say) -> Report:
-    copy = _Copy(source, kv, say)
+    copy = ChainCopy(source, kv, say)
     chain, tip = copy.chain, source.height
     first = max(1, tip - blocks + 1)
     say(f"replaying {first - 1} blocks, then {tip - first + 1} with both versions")
@@ -216,7 +195,7 @@ def rehearse(package: Package, source: BlockSource, blocks: int, say: Say) -> Re
     Raises LocalFault or PeerFault when the blocks are not those of the document's chain.
     """
     with tempfile.TemporaryDirectory(prefix="hansa-rehearsal-") as folder:
-        kv = _StateOnly(Path(folder) / "copy")
+        kv = StateOnly(Path(folder) / "copy")
         try:
             return trio.run(_rehearse, package, source, kv, blocks, say)
         finally:

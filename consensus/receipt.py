@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Final
 
-from consensus.primitives.codec import HASH, Data, Items, Nested, Text, UInt, Wire
+from consensus.primitives.codec import (
+    HASH,
+    Data,
+    Items,
+    Nested,
+    Text,
+    UInt,
+    Wire,
+    encode,
+    encode_array,
+)
 
 OK: Final = "OK"
 EVENTS_MAX: Final = 1024
@@ -38,6 +49,13 @@ class Receipt(Wire):
     steps_used: Annotated[int, UInt()]
     events: Annotated[tuple[Event, ...], Items(Nested(Event), EVENTS_MAX)]
     result: Annotated[Any, Data()]
+
+    @cached_property
+    def raw(self) -> bytes:
+        """The canonical bytes, from those of the events, which the event root takes, too."""
+        head = map(encode, (self.wire_id, self.code, self.detail, self.steps_used))
+        events = encode_array([event.raw for event in self.events])
+        return encode_array([*head, events, encode(self.result)])
 
     @property
     def succeeded(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from consensus.block import HEADER_VERSION, Block, Content, Header, certificate_hash
 from consensus.params import Params
 from consensus.primitives import merkle
-from consensus.primitives.codec import UInt, Wire, encode
+from consensus.primitives.codec import UInt, Wire, encode, encode_array
 from consensus.primitives.keys import encode_key
 from consensus.receipt import Receipt
 from consensus.turns import Turns
@@ -66,7 +66,7 @@ def longest_window_after(
 def event_leaves(receipts: tuple[Receipt, ...]) -> list[bytes]:
     """The leaves of the event root: each event with the index of its transaction."""
     return [
-        encode([index, event.to_plain()])
+        encode_array((encode(index), event.raw))
         for index, receipt in enumerate(receipts)
         for event in receipt.events
     ]

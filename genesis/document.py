@@ -17,7 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -215,15 +215,13 @@ class GenesisDocument(Wire):
         return found
 
     def _contract_mistakes(self) -> list[str]:
-        from contracts.runtime.loader import check
-
         found = _doubles("contracts", (one.name for one in self.packages))
         present = {one.name for one in self.packages}
         found += [
             f"contracts: {name} is missing" for name in CONTRACTS_NEEDED if name not in present
         ]
         for one in self.packages:
-            found += [f"contracts.{one.name}: {finding}" for finding in check(one)]
+            found += [f"contracts.{one.name}: {finding}" for finding in _findings(one)]
         return found
 
     def _organisation_mistakes(self) -> list[str]:
@@ -371,6 +369,14 @@ def _refuse(what: str, mistakes: list[str]) -> None:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         lines = "".join(f"\n  {mistake}" for mistake in mistakes)
         raise InputError("GENESIS_INVALID", f"{what} has {count}:{lines}")
+
+
+@lru_cache(maxsize=64)
+def _findings(package: Package) -> tuple[str, ...]:
+    """Kept, because a document is judged again at every step of its ceremony."""
+    from contracts.runtime.loader import check
+
+    return tuple(map(str, check(package)))
 
 
 def _doubles(place: str, names: Iterable[str]) -> list[str]:

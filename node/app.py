@@ -16,19 +16,27 @@ from consensus.primitives.crypto import public_key
 from consensus.primitives.errors import HansaError, InputError, LocalFault
 from genesis.document import GenesisDocument
 from node import log
+from node.api.access import open_access
 from node.api.app import make_app
 from node.api.server import serve_api
+from node.care.door import AdminDoor
 from node.clock import SystemClock, ThreadBlocking
+from node.code_cache import use_code_cache
 from node.config import NodeConfig
 from node.files import DurableFile, FolderLock, KeyLock, ReportFolder, io_fault
-from node.keystore import load_key
+from node.keystore import create_key, load_key
 from node.last_words import forget_failure, note_failure
 from node.mempool import Mempool
 from node.node import Node, Ports, Voter
+from node.proving import Prover
 from node.service import LocalService, not_admitted, software_version
-from node.setup import CHAIN, NEXT_KEY, NEXT_VOTES, VOTES
-from node.store.kv import LevelKV
+from node.setup import CHAIN, NEXT_KEY, NEXT_VOTES, SNAPSHOTS, VAULT, VOTES
+from node.snapshot.serving import Snapshots
+from node.store.mark import MarkedKV
 from node.tape import TapeFiles
+from node.vault.desk import Desk
+from node.vault.store import VaultStore
+from node.vault.vault import Keeping
 from node.wal import FILE_NAME
 from node.workers import InlineVerifier, VerifyPool
 from p2p.host import Host, HostConfig
@@ -64,6 +72,24 @@ def open_keys(config: NodeConfig, passphrase: str) -> Keys:
     return Keys(network, consensus, load_key(path, passphrase) if path.exists() else None)
 
 
+def open_vault(config: NodeConfig, passphrase: str) -> VaultStore:
+    """The node's vault, and a new key for a node that never had one.
+
+    Raises LocalFault VAULT_KEY_MISSING where openings stand that no key opens any more, and others;
+    InputError for a wrong passphrase or a damaged file.
+    """
+    path, folder = config.vault_key_path, config.folder / VAULT
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise LocalFault(
+                "VAULT_KEY_MISSING",
+                f"{path} is missing, under which {folder} is encrypted: put it back, or move the"
+                " folder away to begin anew and fetch from the other parties what they still have",
+            )
+        create_key(path, passphrase, kind="vault", name="vault")
+    return VaultStore(folder, load_key(path, passphrase))
+
+
 def _check_membership(node: Node, keys: Keys) -> None:
     """Warn of a node that its peers will refuse. Raises InputError NOT_A_MEMBER for one that holds
     another node's consensus key."""
@@ -80,7 +106,8 @@ def _check_membership(node: Node, keys: Keys) -> None:
             )
 
 
-def _check_hello(chain_id: bytes, theirs: bytes) -> str | None:
+def check_hello(chain_id: bytes, theirs: bytes) -> str | None:
+    """Why a peer that says so of its chain is not spoken to."""
     if theirs == chain_id:
         return None
     return f"another genesis: this chain is {chain_id.hex()[:16]}, yours {theirs.hex()[:16]}"
@@ -93,6 +120,7 @@ def run_node(config: NodeConfig, passphrase: str, *, vote_from: int | None = Non
     from that height on. Raises InputError and LocalFault, each with what to mend.
     """
     log.configure(config.log.level, config.log.format, config.log_path)
+    use_code_cache()
     document = GenesisDocument.load(config.genesis_path)
     keys = open_keys(config, passphrase)
     held = [
@@ -106,9 +134,10 @@ def run_node(config: NodeConfig, passphrase: str, *, vote_from: int | None = Non
         try:
             sys.setswitchinterval(SWITCH_INTERVAL_S)
             forget_failure(config.folder)
-            trio.run(_run, config, document, keys, vote_from)
+            keeping = Keeping(open_vault(config, passphrase), keys.network)
+            trio.run(_run, config, document, keys, keeping, vote_from)
         except BaseExceptionGroup as group:
-            error = _expected(group)
+            error = expected(group)
             note_failure(config.folder, error)
             raise error from group
         except Exception as error:
@@ -116,7 +145,7 @@ def run_node(config: NodeConfig, passphrase: str, *, vote_from: int | None = Non
             raise
 
 
-def _expected(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def expected(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error to show: an expected one if there is any, else the first."""
     leaves = list(_leaves(group))
     for wanted in (LocalFault, HansaError):
@@ -136,10 +165,12 @@ async def _run(
     config: NodeConfig,
     document: GenesisDocument,
     keys: Keys,
+    keeping: Keeping,
     vote_from: int | None,
 ) -> None:
+    token, tls = open_access(config)
     tape = _tape(config)
-    kv = LevelKV(config.folder / CHAIN)
+    kv = MarkedKV(config.folder / CHAIN)
     votes = [DurableFile(config.folder / one / FILE_NAME) for one in (VOTES, NEXT_VOTES)]
     processes = config.workers.verify_processes
     pool = VerifyPool(processes) if processes else None
@@ -152,7 +183,7 @@ async def _run(
                 config.network.listen,
                 (),  # the node admits those that its state names
                 document.chain_id,
-                lambda theirs: _check_hello(document.chain_id, theirs),
+                lambda theirs: check_hello(document.chain_id, theirs),
                 addresses=config.network.peers,
             ),
             handler,
@@ -172,6 +203,7 @@ async def _run(
             reports,
             ReportFolder(config.folder / RECORDINGS, RECORDINGS_MAX),
             tape,
+            keeping,
         )
         voters = []
         if keys.consensus is not None:
@@ -179,7 +211,7 @@ async def _run(
         if keys.next_consensus is not None:
             voters.append(Voter(keys.next_consensus, votes[1]))
         mempool = Mempool(config.mempool.txs_max, config.mempool.bytes_max)
-        node = Node(document, ports, voters, mempool)
+        node = Node(document, ports, voters, mempool, retention=config.history.retention)
         node.recorder.version = software_version()
         _check_membership(node, keys)
         service = LocalService(node, public_key(keys.network), config.node.name, config.folder)
@@ -190,8 +222,23 @@ async def _run(
                 node.metrics.watch_workers(pool.pids, pool.stats)
             await nursery.start(hosts[0].run)
             nursery.start_soon(node.run)
-            app = make_app(service, hosts=config.api.hosts)
-            api = await nursery.start(serve_api, app, config.api.listen)
+            await nursery.start(AdminDoor(kv, config.folder, config.node.name).serve)
+            assert node.vault is not None
+            prover = Prover(node.chain, ThreadBlocking())
+            node.snapshots = Snapshots(
+                config.folder / SNAPSHOTS, config.history.snapshots, node.chain, ThreadBlocking()
+            )
+            nursery.start_soon(node.snapshots.run, node.bus)
+            desk = Desk(node.vault, node.chain, node.clock)
+            app = make_app(
+                service,
+                hosts=config.api.hosts,
+                token=token,
+                requests_per_s=config.api.requests_per_s,
+                vault=desk,
+                prover=prover,
+            )
+            api = await nursery.start(serve_api, app, config.api.listen, tls)
             # What start-up made will live as long as the process: spare the collector the walk.
             gc.freeze()
             _log.info(

@@ -116,4 +116,4 @@ class Bodies:
         except PeerUnavailable:
             return
         except PeerFault as error:
-            self._network.drop(peer, str(error))
+            self._network.accuse(peer, error)

@@ -1,7 +1,8 @@
 """The committed chain of this node: judging contents, executing them, committing blocks.
 
 Executing touches nothing committed and may be done for several contents on one tip; committing
-one of the outcomes is a single synced batch. After a crash the node is at the old tip or the new.
+one of the outcomes is a single synced batch, or a part of the next one's where more certified
+blocks follow at once. After a crash the node is at the old tip or the new.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from consensus.primitives.errors import (
     TxRejected,
 )
 from consensus.primitives.merkle import Frontier
+from consensus.proofs import SealedHeader
 from consensus.receipt import Receipt
 from consensus.transaction import Transaction
 from consensus.turns import Lapse, Turns, out_of_turn, proposer_order, turns_after
@@ -40,8 +42,14 @@ from contracts.runtime.system import read_packages
 from genesis.build import NO_PROPOSER, initial_state
 from genesis.document import GenesisDocument
 from node.ports import Blocking, Verifier
+from node.store import schema
 from node.store.blocks import BlockStore, Operations, Recorded
+from node.store.held import HeldKV
+from node.store.kept import KeptState, KeptStates
 from node.store.kv import KV
+from node.store.layout import bring_up
+from node.store.past import Past, PastState
+from node.store.retention import EVERY_BLOCK, Retention
 from node.store.state import StateDelta, StateStore
 from node.system import System
 
@@ -51,6 +59,8 @@ Load = Callable[[Sequence[Package]], Registry]
 EXECUTE_SLICE: Final = 16
 EXECUTE_SLICE_STEPS: Final = 50_000
 """Transactions, or steps of them, executed before the event loop gets its turn again."""
+PRUNED_AT_ONCE: Final = 8
+"""Blocks dropped with each new one: more than come, so that a longer past wears away."""
 INLINE_CHANGES_MAX: Final = 128
 """State changes whose tree is worked out in the event loop: a few milliseconds."""
 
@@ -102,23 +112,30 @@ class Chain:
         blocking: Blocking,
         verifier: Verifier,
         load: Load = Registry.of,
+        retention: Retention = EVERY_BLOCK,
     ) -> None:
-        """``load`` makes contracts run out of their source.
+        """``load`` makes contracts run out of their source. An older layout is brought up.
 
-        Raises LocalFault for foreign or damaged data (STORE_...), RUNTIME_UNKNOWN.
+        Raises LocalFault for foreign, newer or damaged data (STORE_...), RUNTIME_UNKNOWN.
         """
         self.chain_id = document.chain_id
         self._load_contracts = load
-        self.state = StateStore(kv)
-        self.blocks = BlockStore(kv)
-        self._kv = kv
+        self._kv = HeldKV(kv)
+        self.state = StateStore(self._kv)
+        self.blocks = BlockStore(self._kv)
+        self.states = KeptStates(self._kv)
+        self._retention = retention
+        self._past = Past(self._kv, self.state, retention)
         self._blocking = blocking
         self._verifier = verifier
         self._recent: dict[bytes, int] = {}
         self._state_lock = trio.Lock()
+        if kv.get(schema.CHAIN_ID) is not None:
+            bring_up(self._kv)
         if not self.blocks.open(self.chain_id):
             self._create(document)
         self._load()
+        self._past.open(self.height)
 
     # --- opening -----------------------------------------------------------------------------
 
@@ -171,6 +188,7 @@ class Chain:
         if block.header.contracts_hash != self.registry.digest:
             raise LocalFault("STORE_CORRUPT", f"the contracts are not those of block {tip.height}")
         self._frontier = tip.frontier
+        self.blocks.check_history(tip)
         self.system = System.read(self.state)
         named = block.header.next_validators_hash, block.header.params_hash
         if named != (self.validators.digest, self.params.digest):
@@ -181,8 +199,10 @@ class Chain:
         # Replay protection needs the ids of every transaction that could still be valid.
         window: list[list[tuple[bytes, int]]] = []
         height, header = tip.height, block.header
-        window_ms = self._longest_window_ms()
+        window_ms = self.longest_window_ms()
         while height > 0 and header.time_ms + window_ms >= self.header.time_ms:
+            if height < self.blocks.oldest:
+                break  # pruned only once nothing in it was valid any more
             older = self.blocks.block(height)
             if older is None:
                 raise LocalFault("STORE_CORRUPT", f"block {height} of the last window is missing")
@@ -221,7 +241,7 @@ class Chain:
         except CodecError as error:
             raise LocalFault("STORE_CORRUPT", f"a system value: {error.message}") from None
 
-    def _longest_window_ms(self) -> int:
+    def longest_window_ms(self) -> int:
         """How long a transaction in the chain may have been valid, at most."""
         longest = self._value(rules.LONGEST_WINDOW_KEY, rules.LongestWindow)
         if longest is None or longest.until_ms < self.header.time_ms:
@@ -494,9 +514,15 @@ class Chain:
 
     # --- committing --------------------------------------------------------------------------
 
-    async def commit(self, outcome: Outcome, certificate: Certificate) -> None:
+    async def commit(
+        self, outcome: Outcome, certificate: Certificate, *, passing: bool = False
+    ) -> None:
         """Make an outcome the tip: one synced batch. Raises LocalFault; the tip is then the old
-        one."""
+        one.
+
+        A tip that is only passed goes with the next one's batch, or that of :meth:`sync`; until
+        then nobody may build on it, for a crash takes it back.
+        """
         assert certificate.block_hash == outcome.block.hash
         frontier = self._frontier.append(outcome.block.hash)
         tx_ids = tuple(tx.tx_id for tx in outcome.transactions)
@@ -505,10 +531,24 @@ class Chain:
         )
         if outcome.system.validators != self.validators:
             operations += self.blocks.known_validators(outcome.system.validators)
+            operations += self.blocks.turn(SealedHeader(outcome.header, certificate))
         operations += outcome.delta.operations
+
+        def all_of_it() -> Operations:
+            """With what the block replaces, and what it makes too old to be kept."""
+            replaced = self._past.replaced(outcome.header.height, outcome.delta)
+            return operations + replaced + self._too_old(outcome.header)
+
         async with self._state_lock:
-            await self._blocking.run(lambda: self._kv.write(operations, sync=True))
+            if passing:
+                self._kv.hold(all_of_it())
+            else:
+                await self._blocking.run(lambda: self._kv.write(all_of_it(), sync=True))
             self.state.commit(outcome.delta)
+            if passing:
+                self.states.passed(len(outcome.changes))
+            else:
+                self.states.add(outcome.header, certificate, len(outcome.changes))
         self.blocks.committed(Recorded(outcome.block, outcome.receipts, tx_ids))
         self._frontier = frontier
         self.registry = outcome.registry
@@ -516,6 +556,53 @@ class Chain:
         self._set_tip(outcome.header, certificate)
         self._recent.update((tx.tx_id, tx.body.valid_until) for tx in outcome.transactions)
         self._forget_expired()
+
+    def _too_old(self, tip: Header) -> Operations:
+        """Drops what this node needn't keep any longer once ``tip`` is the tip. A block stays
+        while a transaction in it may still be valid. Raises LocalFault."""
+        kept = self._retention.blocks
+        operations: Operations = []
+        if not kept:
+            return operations
+        window_ms = self.longest_window_ms()
+        for _ in range(PRUNED_AT_ONCE):
+            header = self.blocks.header(self.blocks.oldest)
+            if (
+                self.blocks.oldest > tip.height - kept
+                or header is None
+                or header.time_ms + window_ms >= tip.time_ms
+            ):
+                break
+            operations += self.blocks.drop_oldest()
+        # What the tip itself replaces is only being written.
+        return operations + self._past.dropped(min(self.blocks.oldest, tip.height - 1))
+
+    def state_at(self, height: int | None) -> KeptState:
+        """The state after a block, None for the newest that is held. Raises InputError
+        STATE_NOT_KEPT."""
+        newest, first = self.states.newest, self._past.first
+        if (
+            height is None
+            or newest is None
+            or first is None
+            or not first <= height < newest.height
+            or height in self.states.heights()
+        ):
+            return self.states.at(height)
+        header = self.blocks.header(height)
+        if header is None:
+            raise LocalFault("STORE_CORRUPT", f"header {height} is missing")
+        return PastState(header, self.blocks.certificate(height), newest)
+
+    @property
+    def states_from(self) -> int | None:
+        """The first height whose state is kept for good; None where only the last few are."""
+        return self._past.first
+
+    async def sync(self) -> None:
+        """A passed tip is on the disk when this returns. Raises LocalFault."""
+        await self._blocking.run(lambda: self._kv.write((), sync=True))
+        self.states.add(self.header, self.certificate, 0)
 
     def _forget_expired(self) -> None:
         """A tx id is remembered until block time has passed its ``valid_until``."""

@@ -18,9 +18,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from consensus.primitives.errors import InputError
+from node.store.retention import Retention
 from p2p.ports import parse_address
 
 FILE_NAME: Final = "config.toml"
@@ -73,6 +82,9 @@ class NodeSection(Section):
     consensus_key: Annotated[PathText, Field(description="the key a validator votes with")] = (
         "keys/consensus.key.json"
     )
+    vault_key: Annotated[
+        PathText, Field(description="the key that openings are encrypted under at this node")
+    ] = "keys/vault.key.json"
     passphrase_file: Annotated[
         str,
         Field(
@@ -99,13 +111,17 @@ class NetworkSection(Section):
 
 
 class ApiSection(Section):
-    """The HTTP API for clients and operators. It has no log-in: keep it on loopback."""
+    """The HTTP API for clients and operators: on loopback, or with a token and TLS."""
 
     listen: Annotated[ListenAddress, Field(description="ip:port; port 0 takes any free one")] = (
         "127.0.0.1:8640"
     )
     allow_remote: Annotated[
-        bool, Field(description="must be true for an address other than loopback")
+        bool,
+        Field(
+            description="another address than loopback without token and TLS: say that a firewall "
+            "or proxy guards it"
+        ),
     ] = False
     hosts: Annotated[
         list[str],
@@ -114,6 +130,28 @@ class ApiSection(Section):
             max_length=64,
         ),
     ] = []
+    token_file: Annotated[
+        str,
+        Field(
+            max_length=4096,
+            description="file with the token that clients must show in its first line, 32 "
+            "characters at least; empty: none",
+        ),
+    ] = ""
+    tls_certificate: Annotated[
+        str, Field(max_length=4096, description="PEM file, chain included; empty: no TLS")
+    ] = ""
+    tls_key: Annotated[
+        str, Field(max_length=4096, description="PEM file with the certificate's key")
+    ] = ""
+    requests_per_s: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="from one address, four seconds' worth at once; 0: no limit",
+        ),
+    ] = 1000
 
 
 class LogSection(Section):
@@ -142,6 +180,43 @@ class MempoolSection(Section):
     ] = 64 << 20
 
 
+class HistorySection(Section):
+    """What is kept beside the newest state and every header; as it stands, every block too."""
+
+    archive: Annotated[
+        bool, Field(description="keep every earlier state as well: it can be asked and proven")
+    ] = False
+    prune: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1 << 40,
+            description="keep so many blocks, with the states after them; 0: every block. Blocks "
+            "stay as long as their transactions may be valid",
+        ),
+    ] = 0
+
+    snapshots: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1 << 40,
+            description="make a snapshot for new nodes every so many blocks; 0: none",
+        ),
+    ] = 0
+
+    @field_validator("prune")
+    @classmethod
+    def _no_archive(cls, prune: int, others: ValidationInfo) -> int:
+        if prune and others.data.get("archive"):
+            raise ValueError("an archive prunes nothing: set archive or prune")
+        return prune
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(self.archive or self.prune > 0, self.prune)
+
+
 class WorkersSection(Section):
     """Processes beside the node's own."""
 
@@ -159,6 +234,7 @@ class NodeConfig(Section):
     api: ApiSection
     log: LogSection
     mempool: MempoolSection
+    history: HistorySection
     workers: WorkersSection
 
     def path(self, text: str) -> Path:
@@ -178,6 +254,10 @@ class NodeConfig(Section):
         return self.path(self.node.consensus_key)
 
     @property
+    def vault_key_path(self) -> Path:
+        return self.path(self.node.vault_key)
+
+    @property
     def passphrase_path(self) -> Path | None:
         return self.path(self.node.passphrase_file) if self.node.passphrase_file else None
 
@@ -192,6 +272,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "api": ApiSection,
     "log": LogSection,
     "mempool": MempoolSection,
+    "history": HistorySection,
     "workers": WorkersSection,
 }
 Name = tuple[str, str]
@@ -355,11 +436,18 @@ class _Loader:
         if listen is None or allowed is None:
             return
         host, _ = parse_address(listen, listening=True)
-        if not ipaddress.ip_address(host).is_loopback and not allowed:
+        certificate, key = self._valid("api", "tls_certificate"), self._valid("api", "tls_key")
+        if bool(certificate) != bool(key):
             self.mistakes.append(
-                f"{self._source('api', 'listen')}: {listen} is open to the network and the API has "
-                "no log-in; use 127.0.0.1, or set [api] allow_remote = true if a firewall or "
-                "proxy guards it"
+                f"{self._source('api', 'tls_key' if key else 'tls_certificate')}: "
+                "tls_certificate and tls_key belong together"
+            )
+        guarded = allowed or (certificate and self._valid("api", "token_file"))
+        if not ipaddress.ip_address(host).is_loopback and not guarded:
+            self.mistakes.append(
+                f"{self._source('api', 'listen')}: {listen} is open to the network; use 127.0.0.1, "
+                "or set token_file, tls_certificate and tls_key, or [api] allow_remote = true if a "
+                "firewall or proxy guards it"
             )
 
     def _check_files(self) -> None:
@@ -368,15 +456,23 @@ class _Loader:
         self._check_file("network_key", secret=True, mend="make it with `hansa node init`")
         if role == "validator":
             self._check_file("consensus_key", secret=True, mend="make it with `hansa keys new`")
+        vault_key = self._valid("node", "vault_key")
+        if vault_key and (self.folder / Path(vault_key).expanduser()).exists():
+            self._check_file("vault_key", secret=True, mend="put it back")
         if self._valid("node", "passphrase_file"):
             self._check_file("passphrase_file", secret=True, mend="make it, or unset this")
+        for name in ("token_file", "tls_certificate", "tls_key"):
+            if self._valid("api", name):
+                secret = name != "tls_certificate"
+                mend = "make it, or unset this"
+                self._check_file(name, secret=secret, mend=mend, section="api")
 
-    def _check_file(self, key: str, *, secret: bool, mend: str) -> None:
-        text = self._valid("node", key)
+    def _check_file(self, key: str, *, secret: bool, mend: str, section: str = "node") -> None:
+        text = self._valid(section, key)
         if text is None:
             return
         path = self.folder / Path(text).expanduser()
-        source = self._source("node", key)
+        source = self._source(section, key)
         try:
             mode = path.stat().st_mode
         except OSError as error:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,6 +46,7 @@ from consensus.pbft.inputs import (
 from consensus.pbft.state import State
 from consensus.primitives.crypto import TAG_COMMIT, TAG_PREPARE, verify
 from consensus.primitives.errors import LocalFault, PeerFault
+from consensus.receipt import Receipt
 from consensus.validators import signers
 from node import frames, log
 from node.admission import Ended
@@ -65,6 +66,8 @@ from node.signer import Signer
 from p2p.ports import FRAME_BYTES_MAX, Channel, Network
 
 INBOX_MAX: Final = 1024
+VOTES_WAITING_MAX: Final = 64
+"""Of one peer in the inbox: the others' votes don't wait behind a flood."""
 TICK_MS: Final = 20
 ATTACH_YOUNGER_MS: Final = 200
 ATTACH_BYTES_MAX: Final = 128 << 10
@@ -84,7 +87,7 @@ class _Vote:
 
 @dataclass(frozen=True)
 class _Fetched:
-    sealed: SealedBlock
+    blocks: Sequence[SealedBlock]
     peer: bytes
     done: trio.Event = field(default_factory=trio.Event)
 
@@ -156,6 +159,7 @@ class Engine:
             self.observed,
         )
         self._send, self._inbox = trio.open_memory_channel[_Item](INBOX_MAX)
+        self._waiting_votes: dict[bytes, trio.Semaphore] = {}
         self._poked = False
         self._local: deque[Input] = deque()
         self._anew = False
@@ -166,11 +170,15 @@ class Engine:
         self._executing: list[trio.CancelScope] = []
         self._outcomes: dict[bytes, Outcome] = {}
         self._awaiting: Certificate | None = None
+        self._passing = False
+        """The tip is one that is only passed: it isn't on the disk, nor does the core know it."""
         self._evidence: dict[tuple[bytes, int], Evidence] = {}
         self._behind: dict[bytes, tuple[int, int]] = {}
         """Peer -> the decided height that it voted on last, and since when (mono) or when it was
         answered."""
         self._committed_ms = clock.mono_ms()
+        self.on_receipts: Callable[[Sequence[Receipt]], None] = lambda _receipts: None
+        """Told each committed block's receipts."""
         self._lost: dict[bytes, trio.Event] = {}
 
     # --- what other tasks call ---------------------------------------------------------------
@@ -182,11 +190,18 @@ class Engine:
             return  # the validators of other heights may be others
         if node != peer:
             raise PeerFault("NOT_ITS_VOTE", "a vote that is not of the node that sent it")
-        await self._send.send(_Vote(vote, peer))
+        waiting = self._waiting_votes.setdefault(peer, trio.Semaphore(VOTES_WAITING_MAX))
+        await waiting.acquire()
+        try:
+            await self._send.send(_Vote(vote, peer))
+        except BaseException:  # its link ended meanwhile
+            waiting.release()
+            raise
 
-    async def block_fetched(self, sealed: SealedBlock, peer: bytes) -> None:
-        """A certified block; returns when it was committed or found useless."""
-        item = _Fetched(sealed, peer)
+    async def blocks_fetched(self, blocks: Sequence[SealedBlock], peer: bytes) -> None:
+        """Certified blocks in their order, few enough to be executed at a stretch; returns when
+        they were committed or found useless."""
+        item = _Fetched(blocks, peer)
         await self._send.send(item)
         await item.done.wait()
 
@@ -349,6 +364,7 @@ class Engine:
 
     async def _handle(self, item: _Item) -> None:
         if isinstance(item, _Vote):
+            self._waiting_votes[item.peer].release()
             # First: the core may answer it with a vote that denies the forgotten one.
             self._look_for_own_votes(item.vote)
             while self._local:
@@ -361,7 +377,7 @@ class Engine:
             item.done.set()
         elif isinstance(item, _Fetched):
             try:
-                await self._judged(item.peer, self._take_block(item.sealed))
+                await self._judged(item.peer, self._take_blocks(item.blocks))
             finally:
                 item.done.set()
         elif isinstance(item, _Executed):
@@ -386,12 +402,7 @@ class Engine:
         try:
             await work
         except PeerFault as error:
-            self.observed.faults[peer] = error.code, error.message, self._clock.mono_ms()
-            self._metrics.peer_faults.labels(error.code).inc()
-            _log.warning(
-                "peer at fault", peer=self._roster.name(peer), code=error.code, reason=error.message
-            )
-            self._network.drop(peer, str(error))
+            self._network.accuse(peer, error)
 
     async def _apply(self, event: Input) -> None:
         now = Now(self._clock.wall_ms(), self._clock.mono_ms())
@@ -625,7 +636,27 @@ class Engine:
         # block from those who announce it, and executing that tells.
         self._awaiting = certificate
 
-    async def _take_block(self, sealed: SealedBlock) -> None:
+    async def _take_blocks(self, blocks: Sequence[SealedBlock]) -> None:
+        """Commit certified blocks; all but the last are only passed.
+
+        A passed block is decided by others and followed by more, so there is nothing to do at its
+        height: the core is not told of it, it is not announced, and it is written with the last
+        one. The core is only ever at a height whose parent is on the disk, so no vote is given,
+        counted or told of on a tip that a crash could take back.
+        """
+        fault: PeerFault | None = None
+        try:
+            for number, sealed in enumerate(blocks, 1):
+                await self._take_block(sealed, passing=number < len(blocks))
+        except PeerFault as error:
+            fault = error
+        if self._passing:  # what came after it was refused
+            await self._chain.sync()
+            self._arrive()
+        if fault is not None:
+            raise fault
+
+    async def _take_block(self, sealed: SealedBlock, *, passing: bool) -> None:
         block, certificate = sealed.block, sealed.certificate
         if block.height != self._chain.height + 1 or certificate is None:
             return
@@ -641,7 +672,10 @@ class Engine:
         )
         if self._signed_it(certificate.signers, certificate.seals, TAG_COMMIT, sealed_bytes):
             self._own_vote_shown(Commit, block.height, certificate.round, block.hash)
-        await self._commit(outcome, certificate)
+        # Whoever may vote is chosen anew where that changes.
+        await self._commit(
+            outcome, certificate, passing=passing and outcome.system is self._chain.system
+        )
 
     async def _explained(self, error: Diverged) -> LocalFault:
         """Why this node stops, once the report is written."""
@@ -652,7 +686,9 @@ class Engine:
         reason = await self.divergence.explain(content, error.block.hash, problem)
         return LocalFault(error.code, f"{error.message}: {reason}")
 
-    async def _commit(self, outcome: Outcome, certificate: Certificate) -> None:
+    async def _commit(
+        self, outcome: Outcome, certificate: Certificate, *, passing: bool = False
+    ) -> None:
         for scope in self._executing:
             scope.cancel()
         self._executing = []
@@ -661,7 +697,7 @@ class Engine:
             self.divergence.note_dissent(outcome, prepares)
         started = self._clock.mono_ms()
         before = self._chain.system
-        await self._chain.commit(outcome, certificate)
+        await self._chain.commit(outcome, certificate, passing=passing)
         now = self._clock.mono_ms()
         self._outcomes = {}
         self._awaiting = None
@@ -671,16 +707,24 @@ class Engine:
             self._ended.add(entry.tx.tx_id, "TX_EXPIRED", "it found no block before valid_until")
         for one in outcome.content.evidence:
             self._evidence.pop((one.sender, one.kind), None)
-        if self._signer is not None:
-            self._signer.log.decided(outcome.header.height)
         if outcome.system is not before:
             self.follow_system()
         self._measure(outcome, certificate, now - started, now)
+        self.on_receipts(outcome.receipts)
+        self._local.clear()
+        self._passing = passing
+        if not passing:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """The tip is on the disk: tell everybody, and go on from there."""
+        self._passing = False
+        if self._signer is not None:
+            self._signer.log.decided(self._chain.height)
         self._bus.committed(self._chain.height)
         announcement = self.status_frame()
         for peer in self._network.connected():
             self._network.send(peer, Channel.CHAIN, announcement)
-        self._local.clear()
         self._local.append(self._next_height())
         self.poke()
 

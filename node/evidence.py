@@ -29,7 +29,7 @@ def evidence_in_blocks(
     for key, value in entries[:limit]:
         _, _, (digest,) = decode_key(key)
         height = int(decode(value, bytes_max=16))
-        block = chain.blocks.block(height)
+        block = chain.blocks.block(height)  # None once it is pruned
         pieces = () if block is None else block.evidence
         found += [shown(chain, one, height) for one in pieces if one.digest == digest]
     more = len(entries) > limit
@@ -63,7 +63,7 @@ def _name(chain: Chain, key: bytes, height: int) -> str:
     """Of the validator that had the key at that height; empty if none had."""
     validators = chain.validators
     if height <= chain.height:
-        block = chain.blocks.block(height)
-        known = None if block is None else chain.blocks.validators(block.header.validators_hash)
+        header = chain.blocks.header(height)
+        known = None if header is None else chain.blocks.validators(header.validators_hash)
         validators = validators if known is None else known
     return validators.name(key) if key in validators else ""

@@ -291,7 +291,4 @@ class Exchange:
             return False
 
     def _fault(self, peer: bytes, error: PeerFault) -> None:
-        self._metrics.peer_faults.labels(error.code).inc()
-        name = self._roster.name(peer)
-        _log.warning("peer at fault", peer=name, code=error.code, reason=error.message)
-        self._network.drop(peer, str(error))
+        self._network.accuse(peer, error)

@@ -8,7 +8,9 @@ Requests: BLOCKS [from, count] -> array of sealed blocks, ascending, fewer than 
 too long; BODIES [wire ids] -> array of those at hand; SEEN consensus key -> [height, certificate |
 nil], see ``node.recovery``; OUTCOMES [height, content hash] ->
 ``consensus.outcomes.Outcomes``; WRITES [height, content hash, index] -> ``Detail``; OWN_VOTES
-consensus key -> array of [kind, statement, signature], see ``node.logcheck``.
+consensus key -> array of [kind, statement, signature], see ``node.logcheck``; OPENINGS
+[commitments] -> a parcel or nothing, see ``node.vault.fetching``; SNAPSHOTS [] -> array of [height,
+manifest digest]; PART [height, digest] -> that file of the snapshot, see ``node.snapshot``.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ SEEN: Final = 3
 OUTCOMES: Final = 4
 WRITES: Final = 5
 OWN_VOTES: Final = 6
+OPENINGS: Final = 7
+SNAPSHOTS: Final = 8
+PART: Final = 9
 
 REQUEST_BYTES_MAX: Final = 512 << 10
 ANSWER_BYTES: Final = 4 << 20

@@ -27,7 +27,7 @@ from consensus.primitives.errors import InputError
 from node.files import write_durably
 
 FORMAT: Final = "hansa-key/1"
-KINDS: Final = ("consensus", "network", "account")
+KINDS: Final = ("consensus", "network", "account", "vault")
 KEY_FILE_BYTES_MAX: Final = 4096
 PASSPHRASE_BYTES_MAX: Final = 1024
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -83,7 +83,7 @@ class LogCheck(Recovery):
             )
             votes = self._proven(raw)
         except PeerFault as error:
-            self._network.drop(peer, str(error))
+            self._network.accuse(peer, error)
         except HansaError as error:
             _log.info("not told", peer=self._roster.name(peer), reason=str(error))
         else:

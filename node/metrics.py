@@ -63,6 +63,9 @@ class Metrics:
         self.mempool_bytes = gauge("mempool_bytes", "Bytes of the transactions in the mempool")
         self.admitted = counter("admitted", "Transactions admitted, by source", "source")
         self.refused = counter("refused", "Transactions refused at admission, by code", "code")
+        # The vault.
+        self.vault_openings = gauge("vault_openings", "Openings that the vault holds")
+        self.vault_missing = gauge("vault_missing", "Openings asked for, which nobody gave yet")
         # Verification workers.
         self.verify_items = gauge("verify_items", "Signatures verified since start")
         self.verify_batches = gauge("verify_batches", "Batches verified by workers since start")
@@ -71,6 +74,7 @@ class Metrics:
         self.peers = gauge("peers", "Peers connected")
         self.sent_bytes = gauge("sent_bytes", "Bytes sent to peers since start")
         self.received_bytes = gauge("received_bytes", "Bytes received from peers since start")
+        self.peers_barred = gauge("peers_barred", "Peers that are cut off for their faults")
         self.peer_faults = counter("peer_faults", "Peers dropped for misbehaving, by code", "code")
         # This process (process_cpu_seconds_total, process_resident_memory_bytes, ...) and its
         # workers, whose CPU would otherwise be nobody's.

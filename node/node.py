@@ -28,14 +28,20 @@ from node.recorder import Recorder, Tape
 from node.recovery import Recovery, answer_seen
 from node.roster import Roster
 from node.signer import Signer
+from node.snapshot.serving import Snapshots
 from node.store.kv import KV
+from node.store.retention import EVERY_BLOCK, Retention
 from node.sync import Sync, answer_blocks, read_sealed
+from node.vault.vault import Keeping, Vault
 from node.wal import VoteLog
+from p2p.conduct import Allowance, Spaced
 from p2p.gossip import Gossip
 from p2p.ports import Channel, Handler, Network
 
 GOSSIP_TICK_MS: Final = 100
 STATUS_AGAIN_MS: Final = 1000
+FAULT_LINE_MS: Final = 10_000
+"""At most one line of log in this time for one peer's one kind of fault."""
 IDS_PER_REQUEST_MAX: Final = 10_000
 
 _log = log.get("node")
@@ -56,6 +62,8 @@ class Ports:
     """Takes what the flight recorder keeps."""
     tape: Tape | None = None
     """What the flight recorder writes as it goes."""
+    vault: Keeping | None = None
+    """Where openings are kept; without it the node neither asks for them nor gives any."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,7 @@ class Node:
         voters: Sequence[Voter] = (),
         mempool: Mempool | None = None,
         load: Load = Registry.of,
+        retention: Retention = EVERY_BLOCK,
     ) -> None:
         """Opens the store. Raises LocalFault for a disk or data that can't be worked with.
 
@@ -98,7 +107,7 @@ class Node:
         self.document = document
         self.metrics = Metrics()
         self.roster = Roster()
-        self.chain = Chain(document, ports.kv, ports.blocking, ports.verifier, load)
+        self.chain = Chain(document, ports.kv, ports.blocking, ports.verifier, load, retention)
         self.mempool = Mempool() if mempool is None else mempool
         self.admission = Admission(self.chain, self.mempool, ports.clock, ports.verifier)
         self.bus = Bus(self.chain.height)
@@ -127,8 +136,30 @@ class Node:
         """By consensus key: those under way."""
         self.log_checks: dict[bytes, LogCheck] = {}
         """By consensus key: whole logs that are not trusted yet."""
+        self._useless_txs: Allowance[bytes] = Allowance(2_000, 20_000)
+        self._questions: Allowance[bytes] = Allowance(200, 1_000)
+        self._allowances: dict[Channel, Allowance[bytes]] = {
+            Channel.CONSENSUS: Allowance(500, 2_000),
+            Channel.CHAIN: Allowance(200, 1_000),
+        }
+        """What a peer may send, a second and at once; an honest one stays far below."""
+        self._fault_lines: Spaced[tuple[bytes, str]] = Spaced(FAULT_LINE_MS)
         self.metrics.height.set(self.chain.height)
         self.engine.follow_system()
+        self.snapshots: Snapshots | None = None
+        """Those that peers may ask for."""
+        self.vault: Vault | None = None
+        if ports.vault is not None:
+            self.vault = Vault(
+                ports.vault,
+                self.chain,
+                self.roster,
+                self.network,
+                ports.clock,
+                ports.blocking,
+                self.metrics,
+            )
+            self.engine.on_receipts = self.vault.committed
 
     @property
     def clock(self) -> Clock:
@@ -156,6 +187,8 @@ class Node:
                 nursery.start_soon(self.engine.run)
                 nursery.start_soon(self.sync.run)
                 nursery.start_soon(self._spread)
+                if self.vault is not None:
+                    nursery.start_soon(self.vault.run)
         except* Exception as group:
             self.recorder.keep(_reason(group))
             raise
@@ -269,7 +302,15 @@ class Node:
 
     async def heard(self, peer: bytes, raws: list[bytes]) -> None:
         answers = await self.admission.admit(raws, own=False)
-        self.gossip.shown(peer, [sha256(raw) for raw in raws])
+        asked = self.gossip.shown(peer, [sha256(raw) for raw in raws])
+        useless = sum(
+            answer.entry is None and answer.code != "MEMPOOL_FULL" and not wanted
+            for answer, wanted in zip(answers, asked, strict=True)
+        )
+        if not self._useless_txs.take(peer, useless, self._ports.clock.mono_ms()):
+            raise PeerFault(
+                "TXS_USELESS", "too many transactions that are expired, known or refused anyway"
+            )
         fresh = sum(answer.entry is not None for answer in answers)
         if fresh:
             self.metrics.admitted.labels("peer").inc(fresh)
@@ -283,6 +324,8 @@ class Node:
         self.engine.observed.link(peer, True, self._ports.clock.mono_ms())
         self.gossip.connected(peer)
         self.sync.connected(peer)
+        if self.vault is not None:
+            self.vault.connected()
         self.network.send(peer, Channel.CHAIN, self.engine.status_frame())
         if peer in self.roster.validators:
             await self.engine.validator_connected(self.roster.validators[peer])
@@ -295,6 +338,9 @@ class Node:
         self.sync.disconnected(peer)
 
     async def on_message(self, peer: bytes, channel: Channel, payload: bytes) -> None:
+        allowance = self._allowances.get(channel)
+        if allowance is not None and not allowance.take(peer, 1, self._ports.clock.mono_ms()):
+            raise PeerFault("PEER_FLOOD", f"too many {channel.name.lower()} messages")
         try:
             if channel is Channel.CONSENSUS:
                 await self.engine.vote_received(decode_vote(payload), peer)
@@ -302,14 +348,19 @@ class Node:
                 await self.gossip.received(peer, payload)
             else:
                 await self._chain_message(peer, payload)
-        except (PeerFault, CodecError) as error:
-            now_ms = self._ports.clock.mono_ms()
-            self.engine.observed.faults[peer] = error.code, error.message, now_ms
-            self.metrics.peer_faults.labels(error.code).inc()
-            _log.warning(
-                "peer at fault", peer=self.roster.name(peer), code=error.code, reason=error.message
-            )
+        except CodecError as error:
             raise PeerFault(error.code, error.message) from None
+
+    def on_fault(self, peer: bytes, fault: PeerFault) -> None:
+        now_ms = self._ports.clock.mono_ms()
+        self.engine.observed.faults[peer] = fault.code, fault.message, now_ms
+        self.metrics.peer_faults.labels(fault.code).inc()
+        name = self.roster.name(peer)
+        unsaid = self._fault_lines.turn((peer, fault.code), now_ms)
+        if unsaid is not None:
+            _log.warning(
+                "peer at fault", peer=name, code=fault.code, reason=fault.message, unsaid=unsaid
+            )
 
     async def _chain_message(self, peer: bytes, payload: bytes) -> None:
         kind, raw = frames.split(payload)
@@ -317,7 +368,7 @@ class Node:
             height, _ = frames.read_fields(raw, int, bytes)
             self.sync.status_received(peer, height)
         elif kind == frames.BLOCK:
-            await self.engine.block_fetched(read_sealed(raw), peer)
+            await self.engine.blocks_fetched([read_sealed(raw)], peer)
         elif kind == frames.EVIDENCE:
             self.engine.evidence_received(Evidence.decode(raw))
         elif kind == frames.HELD_OUT:
@@ -326,6 +377,8 @@ class Node:
             raise PeerFault("MESSAGE_MALFORMED", f"unknown chain message {kind}")
 
     async def on_request(self, peer: bytes, payload: bytes) -> bytes:
+        if not self._questions.take(peer, 1, self._ports.clock.mono_ms()):
+            raise HansaError("PEER_BUSY", "too many questions; ask later")
         kind, raw = frames.split(payload)
         if kind == frames.BLOCKS:
             start, count = frames.read_fields(raw, int, int)
@@ -341,4 +394,12 @@ class Node:
             return await self.engine.divergence.exchange.answer_outcomes(peer, raw)
         if kind == frames.WRITES:
             return self.engine.divergence.exchange.answer_writes(raw)
+        if kind == frames.SNAPSHOTS and self.snapshots is not None:
+            return self.snapshots.answer_offers()
+        if kind == frames.PART and self.snapshots is not None:
+            return await self.snapshots.answer_part(raw)
+        if kind in (frames.SNAPSHOTS, frames.PART):
+            raise HansaError("SNAPSHOT_GONE", "this node has no snapshots")
+        if kind == frames.OPENINGS:
+            return b"" if self.vault is None else await self.vault.answer(peer, raw)
         raise PeerFault("MESSAGE_MALFORMED", f"unknown request {kind}")

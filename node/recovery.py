@@ -87,7 +87,7 @@ class Recovery:
             )
             return self._checked(raw)
         except PeerFault as error:
-            self._network.drop(peer, str(error))
+            self._network.accuse(peer, error)
         except HansaError as error:
             _log.info("not told", peer=self._roster.name(peer), reason=str(error))
         return None

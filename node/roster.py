@@ -45,6 +45,11 @@ class Roster:
         found = self._members.get(network_key)
         return network_key.hex()[:12] if found is None else found.name
 
+    def organisation_of(self, network_key: bytes) -> str:
+        """Whose node it is; empty for one that is not admitted."""
+        found = self._members.get(network_key)
+        return "" if found is None else found.organisation
+
     def network_key(self, consensus_key: bytes) -> bytes | None:
         """Whose votes these are, also with a key that was replaced lately."""
         return self._nodes.get(consensus_key)

@@ -11,11 +11,11 @@ from typing import Any, Final
 import trio
 
 from consensus.block import SealedBlock
-from consensus.primitives.codec import data_to_json
-from consensus.transaction import Transaction
 from consensus.turns import Lapse
 from consensus.validators import signers
-from contracts.runtime.executor import run_query
+from contracts.runtime.executor import BlockContext, run_query
+from contracts.runtime.registry import Registry
+from contracts.runtime.system import read_packages
 from node.api.service import (
     CommittedBlock,
     EventRecord,
@@ -24,10 +24,12 @@ from node.api.service import (
     SubmitResult,
     TxStatus,
 )
+from node.api.shown import shown_block
 from node.doctor.examine import diagnose, verdict
 from node.evidence import evidence_in_blocks, shown
 from node.node import Node
 from node.store.blocks import Recorded
+from node.store.kept import KeptState
 from node.vitals import Disk, vitals_of
 
 READY_BEHIND_MAX: Final = 2
@@ -134,6 +136,8 @@ class LocalService:
         return self._recorded(position[0]).block.bodies[position[1]]
 
     def _recorded(self, height: int) -> Recorded:
+        """Raises InputError BLOCK_PRUNED."""
+        self._chain.blocks.require_whole(height)
         recorded = self._chain.blocks.recorded(height)
         assert recorded is not None, "committed blocks are stored whole"
         return recorded
@@ -181,15 +185,39 @@ class LocalService:
 
     # --- reading -----------------------------------------------------------------------------
 
-    async def query(self, contract: str, method: str, args: dict[str, Any]) -> QueryResult:
+    async def query(
+        self, contract: str, method: str, args: dict[str, Any], height: int | None = None
+    ) -> QueryResult:
         chain = self._chain
+        if height is not None and height != chain.height:
+            return await self._query_past(chain.state_at(height), contract, method, args)
         context = chain.block_context()
         value = run_query(chain.registry, chain.state, context, contract, method, args)
         return QueryResult(chain.height, value)
 
+    async def _query_past(
+        self, state: KeptState, contract: str, method: str, args: dict[str, Any]
+    ) -> QueryResult:
+        """In a thread: reading an earlier state takes long, and its contracts may be others."""
+        header = state.header
+        newest = self._chain.registry
+
+        def ask() -> QueryResult:
+            registry = newest
+            if header.contracts_hash != newest.digest:
+                registry = Registry.of(read_packages(state))
+            context = BlockContext(header.chain_id, header.height, header.time_ms, header.proposer)
+            value = run_query(registry, state, context, contract, method, args)
+            return QueryResult(header.height, value)
+
+        with state.in_use():
+            async with self._reading:
+                return await trio.to_thread.run_sync(ask)
+
     async def block(self, height: int | None) -> dict[str, Any] | None:
         chain = self._chain
         height = chain.height if height is None else height
+        chain.blocks.require_whole(height)
         recorded = chain.blocks.recorded(height)
         if recorded is None:
             return None
@@ -201,45 +229,18 @@ class LocalService:
             members = validators.members if validators is not None else ()
             positions = signers(certificate.signers, len(members)) or []
             sealed_by = [members[position].name for position in positions]
-        txs = []
-        for raw, receipt in zip(block.bodies, recorded.receipts, strict=False):
-            tx = Transaction.parse(raw)
-            txs.append(
-                {
-                    "tx_id": tx.tx_id.hex(),
-                    "sender": tx.body.sender.hex(),
-                    "calls": [f"{call.contract}.{call.method}" for call in tx.body.calls],
-                    "code": receipt.code,
-                    "detail": receipt.detail,
-                    "steps_used": receipt.steps_used,
-                }
-            )
-        return {
-            "hash": block.hash.hex(),
-            "header": block.header.to_json(),
-            "round": None if certificate is None else certificate.round,
-            "sealed_by": sealed_by,
-            "evidence": [one.to_json() for one in block.evidence],
-            "txs": txs,
-            "due": [
-                {
-                    "index": index,
-                    "code": receipt.code,
-                    "detail": receipt.detail,
-                    "steps_used": receipt.steps_used,
-                    "events": [f"{event.contract}.{event.name}" for event in receipt.events],
-                    "result": data_to_json(receipt.result),
-                }
-                for index, receipt in enumerate(recorded.receipts)
-                if index >= len(block.bodies)
-            ],
-        }
+        return shown_block(block, recorded.receipts, certificate, sealed_by)
 
     async def block_bytes(self, height: int) -> bytes | None:
+        self._chain.blocks.require_whole(height)
         block = self._chain.blocks.block(height)
         if block is None:
             return None
         return SealedBlock(block, self._chain.blocks.certificate(height)).raw
+
+    async def block_receipts(self, height: int) -> bytes | None:
+        self._chain.blocks.require_whole(height)
+        return self._chain.blocks.receipts_raw(height)
 
     # --- the node ----------------------------------------------------------------------------
 
@@ -249,6 +250,8 @@ class LocalService:
         return {
             "name": self.name,
             "role": self.role,
+            "organisation": self._node.roster.organisation_of(self._network_key),
+            "network_key": self._network_key.hex(),
             "version": software_version(),
             "network": node.document.name,
             "chain_id": chain.chain_id.hex(),
@@ -258,6 +261,9 @@ class LocalService:
             "state_root": chain.header.state_root.hex(),
             "contracts_hash": chain.header.contracts_hash.hex(),
             "highest_told": max(node.sync.highest, chain.height),
+            "blocks_from": chain.blocks.oldest,
+            "states_from": chain.states_from,
+            "snapshots": [] if node.snapshots is None else node.snapshots.heights,
             "voting": node.engine.voting,
             "ready": ready,
             "reason": reason,
@@ -339,6 +345,7 @@ class LocalService:
 
     def metrics_text(self) -> bytes:
         metrics, reports = self._node.metrics, self._node.network.peer_reports()
+        metrics.peers_barred.set(sum(report["barred_s"] > 0 for report in reports))
         metrics.sent_bytes.set(sum(report["sent_bytes"] for report in reports))
         metrics.received_bytes.set(sum(report["received_bytes"] for report in reports))
         return metrics.text()

@@ -1,6 +1,7 @@
 """Making a node's data folder: its keys, its vote log, its configuration file.
 
 config.toml  genesis.json  keys/network.key.json  keys/consensus.key.json  votes/
+keys/vault.key.json  vault/
 
 While a validator's consensus key is rotated there are two, each with its own vote log:
 keys/consensus-next.key.json and votes-next/.
@@ -21,7 +22,10 @@ CONFIG: Final = Path("config.toml")
 GENESIS: Final = Path("genesis.json")
 NETWORK_KEY: Final = Path("keys/network.key.json")
 CONSENSUS_KEY: Final = Path("keys/consensus.key.json")
+VAULT_KEY: Final = Path("keys/vault.key.json")
 CHAIN: Final = Path("chain")
+VAULT: Final = Path("vault")
+SNAPSHOTS: Final = Path("snapshots")
 VOTES: Final = Path("votes")
 NEXT_KEY: Final = Path("keys/consensus-next.key.json")
 NEXT_VOTES: Final = Path("votes-next")
@@ -124,6 +128,8 @@ def init_folder(
         if not (folder / CONSENSUS_KEY).exists():
             make_validator_key(folder, passphrase, name=name, cost=cost)
         keys["consensus"] = key_info(folder / CONSENSUS_KEY)
+    if not (folder / VAULT_KEY).exists() and not (folder / VAULT).exists():
+        create_key(folder / VAULT_KEY, passphrase, kind="vault", name=name, cost=cost)
     if not (folder / CONFIG).exists():
         write_whole(folder / CONFIG, default_text(config).encode())
     return keys

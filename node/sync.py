@@ -22,6 +22,9 @@ from node.roster import Roster
 from p2p.ports import Network, PeerUnavailable
 
 BLOCKS_PER_REQUEST: Final = 128
+PIECE_BLOCKS: Final = 32
+PIECE_BYTES: Final = 256 << 10
+"""Blocks that are executed at a stretch: 0.1 s of the engine's time, or one large block."""
 TIMEOUT_MS: Final = 2_000
 TIMEOUT_MAX_MS: Final = 10_000
 """How long an answer is waited for; doubled when none came, for one that is large or far away.
@@ -145,9 +148,11 @@ class Sync:
             blocks = frames.read_blobs(raw, frames.ANSWER_BYTES_MAX)
             if not blocks:
                 # It told a tip that it can't show: believe it no more until it connects again.
-                raise PeerFault("BLOCKS_MISSING", f"it has no block {before + 1}")
-            for one in blocks[:BLOCKS_PER_REQUEST]:
-                await self._engine.block_fetched(read_sealed(one), peer)
+                if peer in self._heights:
+                    self._heights[peer] = 0
+                self._network.drop(peer, f"it has no block {before + 1}")
+            for piece in pieces(blocks[:BLOCKS_PER_REQUEST]):
+                await self._engine.blocks_fetched([read_sealed(one) for one in piece], peer)
         except PeerUnavailable as error:
             if error.code == "REQUEST_TIMEOUT":
                 self._patience_ms[peer] = min(2 * patience_ms, TIMEOUT_MAX_MS)
@@ -156,7 +161,7 @@ class Sync:
         except PeerFault as error:
             if peer in self._heights:
                 self._heights[peer] = 0
-            self._network.drop(peer, str(error))
+            self._network.accuse(peer, error)
         forward = self._chain.height > before
         if forward:
             self._doubts.pop(peer, None)
@@ -168,6 +173,20 @@ class Sync:
         return forward
 
 
+def pieces(blocks: list[bytes]) -> Iterator[list[bytes]]:
+    """The blocks in their order, as many at a time as the engine may execute at a stretch."""
+    piece: list[bytes] = []
+    size = 0
+    for one in blocks:
+        if piece and (len(piece) == PIECE_BLOCKS or size + len(one) > PIECE_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(one)
+        size += len(one)
+    if piece:
+        yield piece
+
+
 def read_sealed(raw: bytes) -> SealedBlock:
     """Raises PeerFault BLOCK_INVALID."""
     try:
@@ -177,14 +196,16 @@ def read_sealed(raw: bytes) -> SealedBlock:
 
 
 def answer_blocks(chain: Chain, start: int, count: int) -> bytes:
-    """The answer to BLOCKS: sealed blocks from ``start`` on, up to the tip."""
+    """The answer to BLOCKS: sealed blocks from ``start`` on, up to the tip. Raises InputError
+    BLOCK_PRUNED, which tells the peer to ask others."""
+    chain.blocks.require_whole(start)
 
     def blocks() -> Iterator[bytes]:
         last = min(start + min(count, BLOCKS_PER_REQUEST), chain.height + 1)
         for height in range(max(start, 1), last):
-            sealed = chain.blocks.sealed(height)
-            if sealed is None:
-                return
-            yield sealed.raw
+            raw = chain.blocks.sealed_raw(height)
+            if raw is None:
+                return  # pruned meanwhile
+            yield raw
 
     return frames.fill(blocks())

@@ -13,7 +13,7 @@ Frames on the transaction channel: one byte for the kind, then a canonical array
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from consensus.primitives.codec import decode, encode
@@ -63,6 +63,7 @@ class Known:
     def __init__(self) -> None:
         self._ids: OrderedDict[bytes, int | None] = OrderedDict()
         """Wire id -> the moment from which it is doubted, None for what was shown."""
+        self._asked: dict[bytes, None] = {}
 
     def has(self, wire_id: bytes, now_ms: int) -> bool:
         doubted_ms = self._ids.get(wire_id, now_ms)
@@ -78,6 +79,16 @@ class Known:
             if self._ids.get(wire_id, now_ms) is not None:
                 self._ids[wire_id] = now_ms + SENT_TRUSTED_MS
         self._trim()
+
+    def asked(self, wire_ids: Iterable[bytes]) -> None:
+        """The peer was asked for these: the newest ``KNOWN_MAX`` are remembered."""
+        self._asked.update(dict.fromkeys(wire_ids))
+        while len(self._asked) > KNOWN_MAX:
+            del self._asked[next(iter(self._asked))]
+
+    def answers(self, wire_id: bytes) -> bool:
+        """Whether the peer was asked for it; once for each time that it was."""
+        return wire_id in self._asked and self._asked.pop(wire_id) is None
 
     def _trim(self) -> None:
         while len(self._ids) > KNOWN_MAX:
@@ -189,6 +200,7 @@ class Gossip:
             known.shown(items)
             wanted = [wire_id for wire_id in items if self._pool.lacks(wire_id)]
             if wanted:
+                known.asked(wanted)
                 self._network.send(peer, Channel.TRANSACTIONS, frame(WANT, wanted))
         elif kind == WANT:
             found = ((one, self._pool.body(one)) for one in dict.fromkeys(items))
@@ -197,8 +209,10 @@ class Gossip:
         else:
             raise PeerFault("MESSAGE_MALFORMED", f"gossip: unknown kind {kind}")
 
-    def shown(self, peer: bytes, wire_ids: Iterable[bytes]) -> None:
-        """A peer sent these transactions, so it knows them."""
+    def shown(self, peer: bytes, wire_ids: Sequence[bytes]) -> list[bool]:
+        """A peer sent these transactions, so it knows them. Which of them it was asked for."""
         known = self._known.get(peer)
-        if known is not None:
-            known.shown(wire_ids)
+        if known is None:
+            return [False] * len(wire_ids)
+        known.shown(wire_ids)
+        return [known.answers(wire_id) for wire_id in wire_ids]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import trio
 
-from consensus.primitives.errors import LocalFault
+from consensus.primitives.errors import LocalFault, PeerFault
+from p2p.conduct import Allowance
 from p2p.link import Link, LinkLimits
 from p2p.peers import OTHER_SIDE_WAIT_S, Peer, PeerBook
 from p2p.ports import (
@@ -47,7 +49,13 @@ log = structlog.get_logger("p2p")
 
 CONNECT_S = 5.0
 HANDSHAKES_MAX = 64
-"""Inbound connections that have not proved a key yet; more are closed at once."""
+"""Inbound connections that have not proved a key yet. For one more, the oldest of the host that
+has the most is closed: strangers who say nothing keep nobody out."""
+CONNECTIONS_PER_S = 40
+CONNECTIONS_AT_ONCE = 400
+"""New connections from one host; more are closed unheard, since each handshake costs 4 ms."""
+YOUNG_LINKS_MAX = 4
+"""Connections of one key that are not introduced yet; for one more the oldest is closed."""
 UNLISTED_LINKS_MAX = 64
 
 
@@ -95,7 +103,9 @@ class Host:
         self._links: dict[bytes, Link] = {}
         self._running: dict[Link, None] = {}
         self._changed: dict[bytes, trio.Event] = {}
-        self._handshakes = 0
+        self._handshakes: dict[trio.CancelScope, str] = {}
+        """In the order of their coming: the host that each comes from."""
+        self._knocks: Allowance[str] = Allowance(CONNECTIONS_PER_S, CONNECTIONS_AT_ONCE)
         self._refusals: dict[str, float] = {}
         self.admit(config.peers)
 
@@ -123,6 +133,17 @@ class Host:
         if link is not None:
             link.end(reason)
 
+    def accuse(self, peer: bytes, fault: PeerFault) -> None:
+        link = self._links.get(peer)
+        if link is not None:
+            link.end(str(fault), fault=fault)
+        elif (known := self._book.get(peer)) is not None:
+            self._bar(known, fault)  # it has left, but it will come back
+
+    def _bar(self, peer: Peer, fault: PeerFault) -> None:
+        peer.bar(fault.code, trio.current_time())
+        self.handler.on_fault(peer.key, fault)
+
     def admit(self, peers: Iterable[PeerAddress]) -> None:
         known = self.config.addresses
         fresh, gone = self._book.admit(
@@ -144,7 +165,7 @@ class Host:
             link = self._links.get(peer.key)
             sent = link.session.sent_bytes if link else 0
             received = link.session.received_bytes if link else 0
-            reports.append(peer.report(sent, received))
+            reports.append(peer.report(sent, received, trio.current_time()))
         return reports
 
     # ---- running ------------------------------------------------------------------------
@@ -187,16 +208,31 @@ class Host:
     # ---- inbound ------------------------------------------------------------------------
 
     async def _take_connection(self, stream: trio.SocketStream) -> None:
-        if self._handshakes >= HANDSHAKES_MAX:
+        try:
+            source = str(stream.socket.getpeername()[0])
+        except OSError:
+            source = "unknown"  # it has gone already
+        if not self._knocks.take(source, 1, int(trio.current_time() * 1000)):
             await trio.aclose_forcefully(stream)
             return
-        self._handshakes += 1
+        if len(self._handshakes) >= HANDSHAKES_MAX:
+            self._give_up_a_handshake()
+        scope = trio.CancelScope()
+        self._handshakes[scope] = source
+        session = None
         try:
-            session = await self._secured(stream)
+            with scope:
+                session = await self._secured(stream)
         finally:
-            self._handshakes -= 1
+            self._handshakes.pop(scope, None)
         if session is not None:
             await self._run_link(session, self._book.met(session.peer))
+
+    def _give_up_a_handshake(self) -> None:
+        worst, _ = Counter(self._handshakes.values()).most_common(1)[0]
+        scope = next(scope for scope, source in self._handshakes.items() if source == worst)
+        del self._handshakes[scope]
+        scope.cancel()
 
     async def _secured(self, stream: trio.SocketStream) -> Session | None:
         remote = "unknown"
@@ -295,6 +331,9 @@ class Host:
 
     async def _run_link(self, session: Session, peer: Peer) -> None:
         link = Link(session, peer, self, self.config.limits)
+        young = [one for one in self._running if one.peer is peer and not one.told_node]
+        if len(young) >= YOUNG_LINKS_MAX:
+            young[0].end("too many connections at once", farewell=False)
         self._running[link] = None
         try:
             await link.run()
@@ -358,16 +397,16 @@ class Host:
                 return link
         return None
 
-    def unlinked(self, link: Link, reason: str, fault: bool) -> None:
+    def unlinked(self, link: Link, reason: str, fault: PeerFault | None) -> None:
         peer = link.peer
         now = trio.current_time()
-        if fault:
-            peer.bar(now)
+        if fault is not None:
+            self._bar(peer, fault)
         if self._links.get(peer.key) is link:
             del self._links[peer.key]
             peer.disconnected(reason, now)
             self._wake(peer.key)
-            level = log.warning if fault else log.info
+            level = log.warning if fault is not None else log.info
             level("peer_disconnected", peer=peer.name, reason=reason)
         elif peer.key in self._links:
             log.debug("peer_second_connection", peer=peer.name, reason=reason)

@@ -83,7 +83,7 @@ class Owner(Protocol):
     async def linked(self, link: Link) -> bool:
         """Take the link as the peer's only one. False: another has taken the place."""
 
-    def unlinked(self, link: Link, reason: str, fault: bool) -> None:
+    def unlinked(self, link: Link, reason: str, fault: PeerFault | None) -> None:
         """The link is about to end; it can't be sent to any more."""
 
 
@@ -124,7 +124,7 @@ class Link:
     def send(self, channel: Channel, payload: bytes) -> bool:
         return self.established and self._outboxes[channel].offer(payload)
 
-    def end(self, reason: str, *, fault: bool = False, farewell: bool = True) -> None:
+    def end(self, reason: str, *, fault: PeerFault | None = None, farewell: bool = True) -> None:
         """Stop. With ``farewell`` the peer is told why first. Only the first call counts."""
         if self.reason is not None:
             return
@@ -284,7 +284,7 @@ class Link:
             return await self._owner.handler.on_request(peer, payload)
 
         def on_fault(fault: PeerFault) -> None:
-            self.end(str(fault), fault=True)
+            self.end(str(fault), fault=fault)
 
         nursery.start_soon(self._guard, outbox.run, stream)
         server = RequestServer(outbox, answer, on_fault, nursery)
@@ -364,7 +364,7 @@ class Link:
         try:
             await task(*arguments)
         except PeerFault as fault:
-            self.end(str(fault), fault=True)
+            self.end(str(fault), fault=fault)
         except ConnectionLost as error:
             self.end(str(error), farewell=False)
         except Exception:

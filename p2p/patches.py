@@ -11,6 +11,10 @@ import logging
 from importlib.metadata import version
 
 import trio
+
+import p2p.lean  # noqa: F401  # before anything of libp2p
+
+# isort: split
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.stream_muxer.yamux import yamux
@@ -36,10 +40,11 @@ def require_version() -> None:
 def quiet_logging() -> None:
     """Keep libp2p off stderr.
 
-    Its logger has no handler and doesn't propagate, so Python's handler of last resort prints
-    every warning (a peer that went away is one). What matters is logged by ``p2p.host``.
+    Its logger has no handler, so Python's handler of last resort prints every warning (a peer that
+    went away is one). What matters is logged by ``p2p.host``.
     """
     logger = logging.getLogger("libp2p")
+    logger.propagate = False
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
 

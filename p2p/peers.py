@@ -5,6 +5,7 @@ No input or output here; times (seconds) and randomness come in as arguments.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,7 +21,16 @@ STEADY_S = 3.0
 OTHER_SIDE_WAIT_S = 1.0
 """How long the higher key waits for the lower one to dial before it dials by itself."""
 BAR_S = 10.0
+BAR_MAX_S = 640.0
+"""A guilty peer is barred for ``BAR_S``, twice as long for each fault more, up to this."""
+FORGIVE_S = 600.0
+"""For each stretch of this length without a fault one is forgiven."""
 UNLISTED_REPORTS_MAX = 256
+
+
+def bar_s(score: int) -> float:
+    """How long a peer with so many faults that are not forgiven is barred."""
+    return float(min(BAR_S * 2 ** min(max(score - 1, 0), 10), BAR_MAX_S))
 
 
 @dataclass(eq=False)
@@ -35,6 +45,13 @@ class Peer:
     last_error: str = ""
     failures: int = 0
     barred_until: float = 0.0
+    score: int = 0
+    """Faults not forgiven yet."""
+    faults: int = 0
+    """Faults in all."""
+    fault: str = ""
+    """The newest one's code."""
+    fault_at: float = 0.0
     sent_bytes: int = 0
     received_bytes: int = 0
 
@@ -64,9 +81,19 @@ class Peer:
         self.connected_at = None
         self.last_error = reason
 
-    def bar(self, now: float) -> None:
-        """Have nothing to do with it for a while."""
-        self.barred_until = now + BAR_S
+    def bar(self, code: str, now: float) -> None:
+        """Have nothing to do with it for a while, longer with each fault.
+
+        What else is found in the messages of before, while it is barred, is the same offence.
+        """
+        self.fault = code
+        if now < self.barred_until:
+            return
+        forgiven = int((now - self.fault_at) // FORGIVE_S)
+        self.score = max(0, self.score - forgiven) + 1
+        self.faults += 1
+        self.fault_at = now
+        self.barred_until = now + bar_s(self.score)
 
     def retry_delay_s(self, rng: random.Random) -> float:
         """0.25 s, doubling with each failure up to 5 s, give or take a quarter."""
@@ -74,7 +101,7 @@ class Peer:
         delay: float = min(BACKOFF_FIRST_S * 2**exponent, BACKOFF_MAX_S)
         return delay * rng.uniform(1 - BACKOFF_JITTER, 1 + BACKOFF_JITTER)
 
-    def report(self, sent_bytes: int, received_bytes: int) -> dict[str, Any]:
+    def report(self, sent_bytes: int, received_bytes: int, now: float) -> dict[str, Any]:
         """For status pages; the arguments are the present connection's own counts."""
         return {
             "key": self.key.hex(),
@@ -83,6 +110,9 @@ class Peer:
             "address": self.address or ", ".join(self.listed.addresses),
             "rtt_ms": None if self.rtt_s is None else round(self.rtt_s * 1000, 3),
             "last_error": self.last_error,
+            "faults": self.faults,
+            "last_fault": self.fault,
+            "barred_s": math.ceil(max(0.0, self.barred_until - now)),
             "sent_bytes": self.sent_bytes + sent_bytes,
             "received_bytes": self.received_bytes + received_bytes,
         }
@@ -142,4 +172,4 @@ class PeerBook:
             key for key, peer in self._peers.items() if peer.unlisted and peer.connected_at is None
         ]
         if len(gone) >= UNLISTED_REPORTS_MAX:
-            del self._peers[gone[0]]
+            del self._peers[min(gone, key=lambda key: self._peers[key].barred_until)]

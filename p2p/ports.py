@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
 
-from consensus.primitives.errors import HansaError, InputError
+from consensus.primitives.errors import HansaError, InputError, PeerFault
 
 PEER_KEY_BYTES = 32
 _HOST_NAME = re.compile(
@@ -54,6 +54,9 @@ class Handler(Protocol):
     async def on_disconnect(self, peer: bytes, reason: str) -> None:
         """Exactly once for each ``on_connect``."""
 
+    def on_fault(self, peer: bytes, fault: PeerFault) -> None:
+        """The peer did what no honest one does: its connection ends, and it is barred."""
+
     async def on_message(self, peer: bytes, channel: Channel, payload: bytes) -> None:
         """Awaited in order per peer and channel, so a slow handler holds up the sender.
 
@@ -81,6 +84,9 @@ class Network(Protocol):
     def drop(self, peer: bytes, reason: str) -> None:
         """End the connection to a peer. It may connect again."""
 
+    def accuse(self, peer: bytes, fault: PeerFault) -> None:
+        """End the connection and bar the peer for a while, longer each time."""
+
     def admit(self, peers: Iterable[PeerAddress]) -> None:
         """From now on just these peers are spoken with: new ones are dialled, links to others end.
 
@@ -90,7 +96,8 @@ class Network(Protocol):
     def peer_reports(self) -> list[dict[str, Any]]:
         """One JSON-able entry per known peer, for status pages.
 
-        key (hex), name, connected, address, rtt_ms, last_error, sent_bytes, received_bytes.
+        key (hex), name, connected, address, rtt_ms, last_error, faults (how many), last_fault
+        (its code), barred_s (for how long still), sent_bytes, received_bytes.
         """
 
 

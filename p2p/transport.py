@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import trio
+
+import p2p.lean  # noqa: F401  # before anything of libp2p
+
+# isort: split
 from libp2p.abc import ISecureConn
 from libp2p.crypto.ed25519 import Ed25519PublicKey, create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import trio
 
+from consensus.primitives.errors import PeerFault
 from p2p.ports import FRAME_BYTES_MAX, Channel, Handler, PeerAddress, PeerUnavailable
 from p2p.virtual_link import Exchange, Link
 
@@ -367,6 +368,11 @@ class VirtualNode:
         if not self.gone:
             self.hub.drop(self.place, peer, reason)
 
+    def accuse(self, peer: bytes, fault: PeerFault) -> None:
+        """Here the peer may connect again at once: a world's liars are to go on lying."""
+        self.handler.on_fault(peer, fault)
+        self.drop(peer, str(fault))
+
     def peer_reports(self) -> list[dict[str, Any]]:
         known = sorted({*self.connected(), *self.last_error})
         return [
@@ -377,6 +383,9 @@ class VirtualNode:
                 "address": "virtual",
                 "rtt_ms": None,
                 "last_error": self.last_error.get(peer, ""),
+                "faults": 0,
+                "last_fault": "",
+                "barred_s": 0,
                 "sent_bytes": self.sent_bytes.get(peer, 0),
                 "received_bytes": self.received_bytes.get(peer, 0),
             }

@@ -151,7 +151,7 @@ class Link:
         try:
             answer = await handler.on_request(self._other[target].key, exchange.payload)
         except PeerFault as fault:
-            self._blame(fault)
+            self._blame(self.ends[target], fault)
             return b"", failure_of("PEER_FAULT", "the peer refused the request")
         except HansaError as error:
             return b"", failure_of(error.code, error.message)
@@ -184,7 +184,7 @@ class Link:
                 try:
                     await node.handler.on_connect(peer)
                 except Exception as error:
-                    self._failed(error)
+                    self._failed(node, error)
                 for channel in Channel:
                     nursery.start_soon(self._read, node, channel)
                 await self._ended.wait()
@@ -210,17 +210,18 @@ class Link:
             try:
                 await node.handler.on_message(peer, channel, payload)
             except Exception as error:
-                self._failed(error)
+                self._failed(node, error)
                 return
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, node: VirtualNode, error: Exception) -> None:
         if isinstance(error, PeerFault):
-            self._blame(error)
+            self._blame(node, error)
         else:
             log.error("handler_failed", exc_info=error)
             self._hub.disconnect(*self.pair, "an error in this node while serving the peer")
 
-    def _blame(self, fault: PeerFault) -> None:
+    def _blame(self, node: VirtualNode, fault: PeerFault) -> None:
+        node.handler.on_fault(self._other[node.place].key, fault)
         self._hub.disconnect(*self.pair, str(fault), fault=True)
 
     @contextmanager

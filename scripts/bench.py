@@ -6,6 +6,7 @@ Prints a table, writes JSON. What each figure means: docs/benchmarks.md. Progres
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -25,7 +26,8 @@ import psutil
 
 from consensus.primitives.errors import HansaError
 from node.setup import CHAIN
-from scripts import bench_contracts
+from node.store.kv import LevelKV
+from scripts import bench_contracts, bench_finance, bench_proofs, bench_snapshot, bench_supply
 from scripts import bench_stages as stages
 from scripts.bench_load import BenchFailed
 from scripts.bench_network import NetworkPlan, run_all, running_network
@@ -33,6 +35,7 @@ from scripts.bench_network import NetworkPlan, run_all, running_network
 FORMAT: Final = "hansa-bench/1"
 ROOT: Final = Path(__file__).resolve().parent.parent
 LIGHT_TPS: Final = 10
+SNAPSHOT_BLOCKS: Final = 500
 BUSY_LOAD: Final = 0.5
 EXIT_FAILED: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -142,14 +145,33 @@ def measure(plan: Plan, folder: Path, *, quick: bool) -> dict[str, Any]:
     )
     say("contracts alone")
     report["contracts"] = bench_contracts.measure()
+    say("calls of trade")
+    report["supply"] = bench_supply.measure()
+    say("calls of trade finance")
+    report["finance"] = bench_finance.measure_finance()
+    proofs: dict[str, dict[str, Any]] = {}
     report["tree"] = {"us_per_key_10k": None, "us_per_key_1m": None, "sizes": {}}
     for keys in plan.tree_keys:
         say(f"state tree of {keys} keys")
-        found = stages.tree(folder / f"tree{keys}", keys, plan.tree_blocks)
+        then = functools.partial(_prove, proofs, keys)
+        found = stages.tree(folder / f"tree{keys}", keys, plan.tree_blocks, then)
         report["tree"][f"us_per_key_{TREE_NAMES[keys]}"] = found["us_per_key"]
         report["tree"]["sizes"][TREE_NAMES[keys]] = found
+    # The figures of the largest state, beside all.
+    report["proofs"] = proofs[TREE_NAMES[max(plan.tree_keys)]] | {"sizes": proofs}
+    keys = max(plan.tree_keys)
+    say(f"a snapshot of {keys} keys, and a start on it")
+    snapshot = bench_snapshot.measure(folder / "snapshot", keys, SNAPSHOT_BLOCKS)
+    name = TREE_NAMES[keys]
+    report["snapshot"] = snapshot | {f"restore_{name}_s": snapshot["restore_s"]}
+    report[f"restart_{name}_s"] = snapshot["restart_s"]
+    report[f"rss_{name}_mb"] = snapshot["rss_mb"]
     report["took_s"] = time.monotonic() - started
     return report
+
+
+def _prove(proofs: dict[str, dict[str, Any]], keys: int, kv: LevelKV) -> None:
+    proofs[TREE_NAMES[keys]] = bench_proofs.measure(kv, keys)
 
 
 def headline(
@@ -197,6 +219,11 @@ def tables(report: Mapping[str, Any]) -> str:
         cpu.append([name, f"{each['node']:.3f}", f"{each['workers']:.3f}"])
     cpu.append(["client", f"{network['client_cpu_ms_per_tx']:.3f}", ""])
     found, tree, contracts = report["stages"], report["tree"], report["contracts"]
+    calls = [
+        part
+        for name in ("supply", "finance")
+        for part in (markdown(bench_supply.cells(report[name])), bench_supply.verdict(report[name]))
+    ]
     parts = [
         ["part", "figure", "unit"],
         ["verifying, one worker", f"{found['verify_per_s']:,.0f}", "signatures/s"],
@@ -206,6 +233,7 @@ def tables(report: Mapping[str, Any]) -> str:
         ["executing a commission", f"{found['execute_commission_us']:.0f}", "us"],
         ["executing a shipment", f"{found['execute_ship_us']:.0f}", "us"],
         ["a transfer, executing alone", f"{contracts['transfer_us']:.1f}", "us"],
+        ["the same with an audit trail", f"{contracts['transfer_audited_us']:.1f}", "us"],
         ["the same uninstrumented", f"{contracts['transfer_plain_us']:.1f}", "us"],
         ["metering, a transfer", f"{contracts['instrumentation_ratio']:.2f}", "times"],
         ["metering, arithmetic", f"{contracts['arithmetic_ratio']:.2f}", "times"],
@@ -216,6 +244,14 @@ def tables(report: Mapping[str, Any]) -> str:
         figure = f"{values['us_per_key']:.1f}"
         detail = f"us/key (prepare {values['prepare_us_per_key']:.1f})"
         parts.append([f"state tree, {size} keys", figure, detail])
+    snapshot = report["snapshot"]
+    parts += [
+        [f"snapshot of {snapshot['keys']:,} keys, made", f"{snapshot['make_s']:.1f}", "s"],
+        ["joined by", f"{snapshot['restore_s']:.1f}", "s"],
+        ["a node's start on it", f"{snapshot['restart_s']:.1f}", "s"],
+        ["its memory", f"{snapshot['rss_mb']:.0f}", "MB"],
+    ]
+    proofs = bench_proofs.rows(report["proofs"]["sizes"])
     transaction = report["transaction"]
     head = (
         f"{report['date']}, commit {report['commit']}{', quick' if report['quick'] else ''}.\n"
@@ -225,7 +261,9 @@ def tables(report: Mapping[str, Any]) -> str:
         f"Transactions of {transaction['signed_bytes_mean']:.0f} bytes"
         f" that write {transaction['keys_written_mean']:.1f} keys (means)."
     )
-    return "\n\n".join([head, markdown(rows), *notes, markdown(cpu), markdown(parts)])
+    return "\n\n".join(
+        [head, markdown(rows), *notes, markdown(cpu), markdown(parts), markdown(proofs), *calls]
+    )
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

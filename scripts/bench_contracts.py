@@ -52,8 +52,8 @@ class _State:
 class Ledger:
     """The built-in contracts and the benchmark's, over a state in memory."""
 
-    def __init__(self, *, instrumented: bool) -> None:
-        packages = [*builtin_packages(), *(_package(path) for path in MODULES)]
+    def __init__(self, *, instrumented: bool, audited: bool = False) -> None:
+        packages = [*builtin_packages(), *(_package(path, audited) for path in MODULES)]
         self.registry = (
             Registry.of(packages)
             if instrumented
@@ -112,8 +112,11 @@ def _cpu_s(work: Callable[[], object]) -> float:
     return time.process_time() - begun
 
 
-def _package(path: str) -> Package:
-    return package_of([(path, (ROOT / path).read_text(encoding="utf-8"))])
+def _package(path: str, audited: bool) -> Package:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if audited:
+        text = text.replace("\n    name = ", "\n    audited = True\n    name = ", 1)
+    return package_of([(path, text)])
 
 
 def _lot(number: int) -> str:
@@ -165,12 +168,15 @@ def measure(tries: int = TRIES) -> dict[str, float]:
     """See docs/benchmarks.md."""
     metered, plain = Ledger(instrumented=True), Ledger(instrumented=False)
     transfer_us = metered.microseconds(transfers(metered), tries)
+    audited = Ledger(instrumented=True, audited=True)
+    audited_us = audited.microseconds(transfers(audited), tries)
     plain_us = plain.microseconds(transfers(plain), tries)
     accrue_us = metered.microseconds(accruals(metered), tries)
     plain_accrue_us = plain.microseconds(accruals(plain), tries)
     return {
         "transfer_us": transfer_us,
         "transfer_plain_us": plain_us,
+        "transfer_audited_us": audited_us,
         "instrumentation_ratio": transfer_us / plain_us,
         "arithmetic_us": accrue_us,
         "arithmetic_ratio": accrue_us / plain_accrue_us,

@@ -169,13 +169,19 @@ def level(folder: Path) -> Iterator[LevelKV]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def tree(folder: Path, keys: int, blocks: int) -> dict[str, float]:
-    """Microseconds per key to update the state: blocks that change a thousand random keys of so
-    many, each prepared, written with sync and committed. Keys are 34 bytes, values 100."""
-    rng = random.Random(keys)
+def tree_key(number: int) -> bytes:
+    """34 bytes, spread evenly."""
+    return b"\x01\x01" + sha256(number.to_bytes(8, "big"))
 
-    def key(number: int) -> bytes:
-        return b"\x01\x01" + sha256(number.to_bytes(8, "big"))
+
+def tree(
+    folder: Path, keys: int, blocks: int, then: Callable[[LevelKV], None] | None = None
+) -> dict[str, float]:
+    """Microseconds per key to update the state: blocks that change a thousand random keys of so
+    many, each prepared, written with sync and committed. Keys are 34 bytes, values 100. ``then``
+    gets the store before it is deleted."""
+    rng = random.Random(keys)
+    key = tree_key
 
     spent = {"prepare": 0.0, "write": 0.0, "commit": 0.0}
     worst = 0.0
@@ -206,6 +212,8 @@ def tree(folder: Path, keys: int, blocks: int) -> dict[str, float]:
                 spent["write"] += written - prepared
                 spent["commit"] += ended - written
                 worst = max(worst, ended - begun)
+            if then is not None:
+                then(kv)
         finally:
             gc.unfreeze()
     found = {

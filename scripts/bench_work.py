@@ -1,7 +1,7 @@
 """The transactions that the benchmark submits: trade events of the batch contract.
 
 Every second one commissions a serialised item (2 keys written), the others ship one piece of a lot
-to another organisation (3 keys). Four manufacturers sign in turn, so that a block has several
+to another organisation (4 keys). Four manufacturers sign in turn, so that a block has several
 senders. All transactions are independent: each succeeds in whatever order blocks take them.
 """
 
@@ -27,7 +27,7 @@ LOTS: Final = 64  # of each manufacturer
 STOCK: Final = 10**12
 STEPS_MAX: Final = 100_000
 KINDS: Final = ("commission", "ship")
-KEYS_WRITTEN: Final = {"commission": 2, "ship": 3}
+KEYS_WRITTEN: Final = {"commission": 2, "ship": 4}
 VALID_FOR_MS: Final = 540_000
 
 Call = tuple[str, str, Mapping[str, Any]]

@@ -3,14 +3,18 @@
     make mutants                                  # all of consensus/, for hours
     make mutants MUTANTS_ARGS=consensus.pbft      # one package or module
     make mutants MUTANTS_ARGS=--again             # survivors and time-outs too: there are new tests
+    make mutants MUTANTS_ARGS="--again consensus.turns"
     make mutants MUTANTS_ARGS=--list              # the survivors so far, each with its change
+    make mutants MUTANTS_ARGS=--page              # the table below into docs/spec/mutants.md
 
 mutmut (requirements-mutants.lock) works on a copy of the sources in ``build/mutants/tree``; results
 stay there, and the next run goes on where this one ended. The copy differs in one thing: mutmut
-passes over decorated functions, so ``@property`` is applied after the function there.
+passes over decorated functions, so ``@property`` is applied after the function there. mutmut makes
+the mutants; ``mutants_judge.py`` runs the tests on them.
 
 What is not mutated: what an error says to people (its code is), docstrings, annotations, names and
-constants outside functions. What judges a mutant is SELECTION: tests without sockets, threads and
+constants outside functions; ``ics23.py``, which another's library judges, in processes of Node.
+What judges a mutant is SELECTION: tests without sockets, threads and
 long random schedules, the same in each run.
 """
 
@@ -25,6 +29,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +41,7 @@ SELECTION: Final = ("tests/consensus", "tests/vectors")
 _AGREEMENT: Final = "tests/consensus/pbft"
 LEFT_OUT: Final = (
     "tests/consensus/second_opinion",
+    "tests/consensus/test_ics23.py",
     f"{_AGREEMENT}/test_agreement.py",
     f"{_AGREEMENT}/test_journal.py::test_a_state_read_from_its_bytes_goes_on_as_the_state_would",
     f"{_AGREEMENT}/test_mistakes.py::test_mistake_one_dead_validator_slows_every_block",
@@ -48,7 +54,7 @@ LEFT_OUT: Final = (
     "tests/consensus/test_turns.py::test_a_slow_validator_is_soon_out_of_turn_and_never_tried",
     "tests/consensus/test_turns.py::test_who_died_long_before_its_turn_is_never_waited_for",
 )
-"""Whole networks: seconds each, and every survivor has to pass them all."""
+"""Whole networks and other programs: seconds each, and every survivor has to pass them all."""
 COPIED: Final = ("node", "contracts", "genesis", "tests/conftest.py", *SELECTION)
 
 SETTINGS: Final = """[tool.pytest.ini_options]
@@ -59,16 +65,19 @@ trio_mode = true
 [tool.mutmut]
 source_paths = ["consensus"]
 also_copy = ["contracts", "genesis", "node"]
-pytest_add_cli_args_test_selection = {selection}
-timeout_multiplier = 5.0
-timeout_constant = 2.0
-use_git_change_detection = false
+do_not_mutate = ["consensus/ics23.py"]
 """
 
-TIMEOUTS: Final = (24, -24, 36, 152, 255)
+TIMEOUTS: Final = (-signal.SIGPROF, -signal.SIGXCPU, -signal.SIGALRM)
 """How a test run ends that has used up its time."""
 
-ERRORS: Final = {"PeerFault", "TxRejected", "LocalFault", "InputError", "CodecError", "ValueError"}
+COLUMNS: Final = ("killed", "timeout", "survived", "no tests", "not checked")
+PAGE: Final = ROOT / "docs" / "spec" / "mutants.md"
+
+ERRORS: Final = {
+    *("PeerFault", "TxRejected", "LocalFault", "InputError", "CodecError"),
+    *("IndexError", "ValueError", "_wrong"),
+}
 
 
 def undecorated(source: str) -> str:
@@ -105,9 +114,21 @@ def copy_tree() -> None:
             if not target.exists() or target.read_bytes() != text:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(text)
-    left_out = [argument for one in LEFT_OUT for argument in ("--deselect", one)]
-    settings = SETTINGS.format(selection=[*SELECTION, *left_out])
-    (TREE / "pyproject.toml").write_text(settings)
+    for top in (TREE, TREE / "mutants"):
+        for file in [*top.glob("tests/**/*.py*"), *top.glob("consensus/**/*.py*")]:
+            name = file.name.partition(".")[0] + ".py"  # also a mutated file's .meta and .spans
+            source = (ROOT / file.relative_to(top)).with_name(name)
+            if not source.exists() and "__pycache__" not in file.parts:
+                file.unlink()
+    (TREE / "pyproject.toml").write_text(SETTINGS)
+
+
+def leaving_out() -> list[str]:
+    """pytest's options for LEFT_OUT. A whole file may need what was not copied: it isn't read."""
+    options = []
+    for one in LEFT_OUT:
+        options += ["--deselect" if "::" in one else "--ignore", one]
+    return options
 
 
 def install() -> None:
@@ -124,8 +145,8 @@ def install() -> None:
     stamp.touch()
 
 
-def mutmut(*arguments: str) -> int:
-    """Run mutmut in the copy, in a process of its own."""
+def apart(*arguments: str) -> int:
+    """Go on in the copy, in a process of its own."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join((str(TOOLS), str(ROOT))),
         "HYPOTHESIS_PROFILE": "mutants",
@@ -138,14 +159,23 @@ def mutmut(*arguments: str) -> int:
         return process.wait()
 
 
-def inside(arguments: list[str]) -> None:
-    """mutmut itself, taught to leave texts for people alone."""
-    sys.path.remove(str(Path(__file__).parent))
+def inside(task: str, names: list[str]) -> int:
+    """In that process: make what mutants there are not yet, and judge or show some."""
     sys.path.remove(str(ROOT))  # the copy is what counts
-    sys.path.insert(0, str(TREE))
+    if task == "show":
+        return show(names)
+    make()
+    from mutants_judge import judge  # type: ignore[import-not-found, unused-ignore]
+
+    return int(judge(TREE / "mutants", names, SELECTION, leaving_out()))
+
+
+def make() -> None:
+    """mutmut itself, taught to leave texts for people alone."""
     import libcst as cst  # type: ignore[import-not-found, unused-ignore]
-    from mutmut.__main__ import cli  # type: ignore[import-not-found, unused-ignore]
+    from mutmut.__main__ import create_mutants  # type: ignore[import-not-found, unused-ignore]
     from mutmut.mutation import mutators  # type: ignore[import-not-found, unused-ignore]
+    from mutmut.utils import file_utils  # type: ignore[import-not-found, unused-ignore]
 
     def strings(node: Any) -> Any:
         if " " not in getattr(node, "value", " "):
@@ -155,12 +185,32 @@ def inside(arguments: list[str]) -> None:
         if not (isinstance(node.func, cst.Name) and node.func.value in ERRORS):
             yield from mutators.operator_arg_removal(node)
 
-    sys.setrecursionlimit(10_000)  # each call goes through mutmut's own frames
     swapped = {"operator_string": strings, "operator_arg_removal": arguments_of}
     operators = mutators.mutation_operators
     operators[:] = [(kind, swapped.get(one.__name__, one)) for kind, one in operators]
-    sys.argv = ["mutmut", *arguments]
-    cli()
+    Path("mutants").mkdir(exist_ok=True)
+    with redirect_stdout(None):
+        file_utils.copy_src_dir()
+        file_utils.copy_also_copy_files()
+        create_mutants(1)
+
+
+def show(modules: list[str]) -> int:
+    """Each survivor's change."""
+    from mutmut.mutation.diff_apply import (  # type: ignore[import-not-found, unused-ignore]
+        find_mutant,
+        get_diff_for_mutant,
+    )
+
+    for mutant, status in results().items():
+        if status in ("survived", "no tests") and named(mutant, modules):
+            change = get_diff_for_mutant(mutant, path=find_mutant(mutant).path)
+            print(f"\n# {mutant}: {status}\n{change}")
+    return 0
+
+
+def named(mutant: str, modules: list[str]) -> bool:
+    return not modules or any(mutant.startswith(one) for one in modules)
 
 
 def results() -> dict[str, str]:
@@ -173,31 +223,38 @@ def results() -> dict[str, str]:
     return found
 
 
-def forget_survivors() -> None:
+def forget_survivors(modules: list[str]) -> None:
     """Have all but the killed tried again: there may be new tests."""
     for meta in sorted((TREE / "mutants").rglob("*.meta")):
         data = json.loads(meta.read_text())
-        codes = data["exit_code_by_key"]
         data["exit_code_by_key"] = {
-            name: code if code == 1 else None for name, code in codes.items()
+            mutant: None if code != 1 and named(mutant, modules) else code
+            for mutant, code in data["exit_code_by_key"].items()
         }
         meta.write_text(json.dumps(data, indent=4))
 
 
 def table() -> str:
-    """One line a module: how many mutants came to which end."""
+    """How many mutants of each module came to which end, in Markdown."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for mutant, status in results().items():
         module = mutant.rsplit(".", 1)[0].partition(".x")[0]
         counts[module][status] += 1
         counts["all"][status] += 1
-    columns = ("killed", "timeout", "survived", "no tests", "not checked")
-    rows = [f"{'module':<34}{'mutants':>8}" + "".join(f"{name:>13}" for name in columns)]
+    rows = [["module", "mutants", *COLUMNS]]
     for module in sorted(counts, key=lambda name: (name == "all", name)):
         line = counts[module]
-        cells = "".join(f"{line[name]:>13}" for name in columns)
-        rows.append(f"{module:<34}{line.total():>8}{cells}")
-    return "\n".join(rows)
+        name = "**all**" if module == "all" else f"`{module.removeprefix('consensus.')}`"
+        rows.append([name, str(line.total()), *(str(line[end]) for end in COLUMNS)])
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def write_page() -> None:
+    """Put the table into the page, in the place of the one there."""
+    before, _, rest = PAGE.read_text().partition("| module |")
+    _, _, after = rest.partition("\n\n")
+    PAGE.write_text(f"{before}{table()}\n{after}")
 
 
 def main() -> int:
@@ -205,26 +262,22 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", default=[], help="consensus.pbft.machine ...")
     parser.add_argument("--list", action="store_true", help="show the survivors so far and end")
     parser.add_argument("--again", action="store_true", help="try all but the killed again")
-    parser.add_argument("--jobs", default="1", help="processes at once")
+    parser.add_argument("--page", action="store_true", help="write the table into its page and end")
     chosen = parser.parse_args()
-    if chosen.list:
-        for mutant, status in results().items():
-            if status in ("survived", "no tests"):
-                print(f"\n# {mutant}: {status}", flush=True)
-                mutmut("show", mutant)
-        print(table())
+    if chosen.page:
+        write_page()
         return 0
     install()
-    copy_tree()
-    if chosen.again:
-        forget_survivors()
-    code = mutmut("run", "--max-children", chosen.jobs, *(f"{one}*" for one in chosen.modules))
+    if chosen.list:
+        code = apart("show", *chosen.modules)
+    else:
+        copy_tree()
+        if chosen.again:
+            forget_survivors(chosen.modules)
+        code = apart("judge", *chosen.modules)
     print(table())
     return code
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--inside"]:
-        inside(sys.argv[2:])
-    else:
-        sys.exit(main())
+    sys.exit(inside(sys.argv[2], sys.argv[3:]) if sys.argv[1:2] == ["--inside"] else main())

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from typing import Any
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import node.log  # noqa: F401 - configures structlog when it is imported
+from tests.sampling import ALL
 
 # A logger that keeps what it first bound to would escape structlog.testing.capture_logs later.
 structlog.configure(cache_logger_on_first_use=False)
@@ -28,6 +31,7 @@ settings.register_profile(
 settings.register_profile(  # scripts/mutants.py: quick, and the same in each run
     "mutants",
     max_examples=15,
+    phases=[Phase.explicit, Phase.generate],
     deadline=None,
     derandomize=True,
     database=None,
@@ -38,14 +42,45 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
-SOCKETS = ("cli", "docs", "e2e", "p2p", "scripts")
-"""Folders of tests that listen on ports or start networks: one after the other, in one process."""
+SHELLS = ("docs", "scripts")
+"""Folders of tests that start networks by `hansa` itself, on its ports: one after the other. All
+others take those of their process, from below where the system gives ports by itself."""
+PORTS_OF_A_PROCESS = 5_000
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if number:
+        from cli import network  # not at the top: the copy that mutants are tried in has no cli
+
+        network.BASE_PORT = 12_000 + int(number) % 3 * PORTS_OF_A_PROCESS
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked long runs when all tests are wanted, or when it is asked for by name."""
+    named = any("::" in one or one.endswith(".py") for one in config.args)
+    if ALL or named:
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all modules: nothing of that is ever garbage, or looked at again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Which tests stay together when several run at a time: a file's share what is costly."""
-    for item in items:
-        folder, _, rest = item.nodeid.removeprefix("tests/").partition("/")
-        file = rest.partition("::")[0]
-        together = "sockets" if folder in SOCKETS else f"{folder}/{file}"
-        item.add_marker(pytest.mark.xdist_group(together))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folder, _, rest = nodeid.removeprefix("tests/").partition("/")
+            return "shells" if folder in SHELLS else f"{folder}/{rest.partition('::')[0]}"
+
+    return ByFile(config, log)

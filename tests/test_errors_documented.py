@@ -14,14 +14,30 @@ RAISERS = {
     "PeerFault", "PeerUnavailable", "TxRejected", "__init__", "_Broken", "_error", "_refuse",
     "print_error", "refuse",
 }  # fmt: skip
-ENVIRONMENT = "HANSA_"
-STATES = {"IN_TRANSIT"}  # of a thing
+ENVIRONMENT = ("HANSA_", "XDG_")
+STATES = {
+    "ADDS_UP", "DOES_NOT", "FEE_DUE", "FEE_TOO_HIGH", "HALF_EVEN", "IN_TRANSIT",
+    "PARTIALLY_RELEASED", "REPLACED_BY_PAPER", "REVIEW_DUE", "TAKEN_BACK",
+    "ACCEPT_IN_PART", "NOT_ALLOWED", "UNIT_PRICE", "DEFERRED_PAYMENT", "MIXED_PAYMENT",
+    "AIR_WAYBILL", "BILL_OF_LADING", "CHARTER_PARTY_BILL", "COVER_NOTE", "PACKING_LIST",
+    "SEA_WAYBILL", "CREDIT_NOTE", "SAME_AMOUNT", "SAME_NUMBER", "NEVER_RECEIVED",
+}  # of things, parties, credits and escrows, verdicts, answers, ways of rounding  # fmt: skip
 
 
 def codes_in(source: str) -> Iterator[str]:
-    """Text literals that look like codes: of several words anywhere, of one word in a raise."""
-    for node in ast.walk(ast.parse(source)):
+    """Text literals that look like codes: of several words anywhere but among the words of a
+    field (``Choice``), of one word in a raise."""
+    tree = ast.parse(source)
+    words = {
+        id(one)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Choice"
+        for one in node.args
+    }
+    for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if id(node) in words:
+                continue
             if CODE.fullmatch(node.value) and not node.value.startswith(ENVIRONMENT):
                 yield node.value
         elif isinstance(node, ast.Call):

@@ -1,6 +1,7 @@
 """The project's own example: a medicine batch from commissioning to recall.
 
-Documents in GS1 EPCIS 2.0 JSON with the organisation that signs each, in the order of events.
+Documents in GS1 EPCIS 2.0 JSON with the organisation that signs each, in the order of events; the
+recall, which EPCIS has no words for, as what the calls of the recall contract take.
 Identifiers are of GS1's example range 952; the companies do not exist.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from importlib import resources
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,19 @@ class Document:
 
 
 @dataclasses.dataclass(frozen=True)
+class SampleRecall:
+    """The recall of the batch, before the document of this name: who signs, and what."""
+
+    signer: str
+    regulator: str
+    before: str
+    announcement: dict[str, Any]
+    items: list[dict[str, Any]]
+    strategy: dict[str, Any]
+    recall_class: str
+
+
+@dataclasses.dataclass(frozen=True)
 class SampleTrade:
     """``item`` is the path of the batch that it is all about."""
 
@@ -38,6 +53,7 @@ class SampleTrade:
     item: str
     organisations: tuple[Organisation, ...]
     documents: tuple[Document, ...]
+    recall: SampleRecall
 
 
 def load_sample_trade() -> SampleTrade:
@@ -59,5 +75,8 @@ def load_sample_trade() -> SampleTrade:
                 folder.joinpath(f"{entry['name']}.json").read_bytes(),
             )
             for entry in manifest["documents"]
+        ),
+        recall=SampleRecall(
+            **json.loads(folder.joinpath(f"{manifest['recall']}.json").read_text())
         ),
     )

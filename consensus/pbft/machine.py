@@ -313,7 +313,7 @@ def _advance(state: State, now: Now, out: list[Output]) -> None:
     _jump(state, now, out)
     _start_timer(state, now)
     if state.deadline_ms is not None and now.mono_ms >= state.deadline_ms:
-        _enter_round(state, state.round + 1, now, out)
+        _enter_round(state, state.round + 1, out)
         _start_timer(state, now)
     _ask_proposal(state, now, out)
     _prepare(state, out)
@@ -370,11 +370,11 @@ def _jump(state: State, now: Now, out: list[Output]) -> None:
     reached = sorted(state.votes.rounds_reached(), reverse=True)
     witness = state.thresholds.honest_witness
     if len(reached) >= witness and reached[witness - 1] > state.round:
-        _enter_round(state, reached[witness - 1], now, out)
+        _enter_round(state, reached[witness - 1], out)
         _start_timer(state, now)
 
 
-def _enter_round(state: State, round_: int, now: Now, out: list[Output]) -> None:
+def _enter_round(state: State, round_: int, out: list[Output]) -> None:
     """Rule 4: leave every lower round for good, taking the prepared pair along."""
     _report_split(state, out, leaving=True)
     context = state.context

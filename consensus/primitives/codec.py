@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Final, Self
 
@@ -36,6 +36,7 @@ INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**64 - 1
 
 _pack = msgpack.Packer(use_bin_type=True, strict_types=True).pack
+_array_header: Final[Callable[[int], bytes]] = msgpack.Packer().pack_array_header
 
 
 _SCALARS: Final = frozenset((str, bytes, int, bool, type(None)))
@@ -97,6 +98,11 @@ def encode(value: Any) -> bytes:
 encode_normal: Final[Callable[[Any], bytes]] = _pack
 """So of a value that is known to have canonical bytes and to be in its normal form already: lists,
 no tuples, and maps whose keys are text in order."""
+
+
+def encode_array(items: Sequence[bytes]) -> bytes:
+    """The canonical bytes of a list, from the canonical bytes of its items."""
+    return _array_header(len(items)) + b"".join(items)
 
 
 def decode(raw: bytes, *, bytes_max: int, items_max: int = ITEMS_MAX) -> Any:

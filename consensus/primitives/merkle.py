@@ -9,7 +9,7 @@ Verifying never raises on bad proofs, and looks at no proof of more than 64 hash
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Self
 
 from consensus.primitives.crypto import HASH_BYTES, sha256
@@ -49,21 +49,30 @@ def _split(size: int) -> int:
     return 1 << (size - 1).bit_length() - 1
 
 
+Subtree = Callable[[int, int], bytes]
+"""The root over leaves ``first`` up to, without it, ``end``: one or more of them."""
+
+
 def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """The hashes that lead from leaf ``index`` to the root, lowest first. Raises IndexError."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"leaf {index} of {len(leaves)}")
-    proof: list[bytes] = []
     hashes = [leaf_hash(leaf) for leaf in leaves]
-    while len(hashes) > 1:
-        split = _split(len(hashes))
+    return inclusion_path(len(hashes), index, lambda first, end: _root(hashes[first:end]))
+
+
+def inclusion_path(size: int, index: int, subtree: Subtree) -> list[bytes]:
+    """As :func:`inclusion_proof`, of a list whose subtrees are known."""
+    if not 0 <= index < size:
+        raise IndexError(f"leaf {index} of {size}")
+    proof: list[bytes] = []
+    first, end = 0, size
+    while end - first > 1:
+        split = first + _split(end - first)
         if index < split:
-            proof.append(_root(hashes[split:]))
-            hashes = hashes[:split]
+            proof.append(subtree(split, end))
+            end = split
         else:
-            proof.append(_root(hashes[:split]))
-            hashes = hashes[split:]
-            index -= split
+            proof.append(subtree(first, split))
+            first = split
     return proof[::-1]
 
 
@@ -101,23 +110,26 @@ def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
 
     Empty for all of them. Raises IndexError, also for none: every list begins with that.
     """
-    if not 1 <= old_size <= len(leaves):
-        raise IndexError(f"{old_size} of {len(leaves)} leaves")
-    proof: list[bytes] = []
     hashes = [leaf_hash(leaf) for leaf in leaves]
-    known = True  # whether the old part is the old tree itself, whose root the verifier has
-    while old_size != len(hashes):
-        split = _split(len(hashes))
+    return consistency_path(len(hashes), old_size, lambda first, end: _root(hashes[first:end]))
+
+
+def consistency_path(size: int, old_size: int, subtree: Subtree) -> list[bytes]:
+    """As :func:`consistency_proof`, of a list whose subtrees are known."""
+    if not 1 <= old_size <= size:
+        raise IndexError(f"{old_size} of {size} leaves")
+    proof: list[bytes] = []
+    first, end = 0, size
+    while old_size != end:
+        split = first + _split(end - first)
         if old_size <= split:
-            proof.append(_root(hashes[split:]))
-            hashes = hashes[:split]
+            proof.append(subtree(split, end))
+            end = split
         else:
-            proof.append(_root(hashes[:split]))
-            hashes = hashes[split:]
-            old_size -= split
-            known = False
-    if not known:
-        proof.append(_root(hashes))
+            proof.append(subtree(first, split))
+            first = split
+    if first:  # else the old part is the old tree itself, whose root the verifier has
+        proof.append(subtree(first, end))
     return proof[::-1]
 
 

@@ -24,7 +24,7 @@ The whole tree is one slot. :func:`update` changes nothing: it returns the new s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256 as _sha256
 from itertools import pairwise
@@ -37,7 +37,7 @@ KEY_BYTES_MAX: Final = 96
 LEAVES_INLINE_MAX: Final = 4
 EMPTY_ROOT: Final = _sha256(b"").digest()
 
-_PAGE: Final = 0
+PAGE: Final = 0
 _LEAF: Final = 1
 _HASH: Final = 32
 _BODY: Final = _HASH + 1
@@ -58,6 +58,11 @@ class Page:
     def __init__(self, slots: tuple[bytes, ...], inner: tuple[bytes, ...]) -> None:
         self.slots = slots
         self.inner = inner
+
+    @property
+    def hashes(self) -> tuple[bytes, ...]:
+        """``inner``, worked out if need be."""
+        return self.inner or tuple(_fold(list(self.slots), (), []))
 
     def encode(self) -> bytes:
         """Sixteen slot sizes of two bytes, then the slots."""
@@ -101,21 +106,19 @@ def root_of(slot: bytes) -> bytes:
     return slot[:_HASH] or EMPTY_ROOT
 
 
-def _varint(number: int) -> bytes:
-    out = b""
-    while number > 127:
-        out += _BYTE[number & 127 | 128]
-        number >>= 7
-    return out + _BYTE[number]
-
-
-_LEAF_HEADS: Final = tuple(b"\x00" + _varint(size) for size in range(KEY_BYTES_MAX + 1))
+_LEAF_HEADS: Final = tuple(b"\x00" + _BYTE[size] for size in range(KEY_BYTES_MAX + 1))
+"""By the key's size, whose varint is one byte: no key is as long as 128."""
 
 
 def leaf_hash(key: bytes, value: bytes) -> bytes:
     """The hash of a tree of one pair; ``key`` has at most 96 bytes."""
     head = _LEAF_HEADS[len(key)]
     return _sha256(head + key + b"\x20" + _sha256(value).digest()).digest()
+
+
+def leaf_hash_of(key: bytes, value_hash: bytes) -> bytes:
+    """As :func:`leaf_hash`, given the SHA-256 of the value."""
+    return _sha256(_LEAF_HEADS[len(key)] + key + b"\x20" + value_hash).digest()
 
 
 def join(left: bytes, right: bytes) -> bytes:
@@ -136,6 +139,32 @@ def update(source: PageSource, slot: bytes, changes: Mapping[bytes, bytes | None
     if changes:
         slot = work.slot(slot, 0, 0, len(changes))
     return TreeUpdate(slot, work.pages)
+
+
+def build(pairs: Sequence[tuple[bytes, bytes]], depth: int) -> TreeUpdate:
+    """The part of a tree that holds these keys, in ascending order, all of which share their first
+    ``depth`` nibbles: its slot, as a page of that depth has it, and the pages below.
+
+    Raises InputError as :func:`update` does, or KEY_ORDER.
+    """
+    leaves = []
+    previous = b""
+    for key, value in pairs:
+        if not previous < key:
+            raise InputError("KEY_ORDER", f"key {key.hex()} is not behind key {previous.hex()}")
+        if len(key) > KEY_BYTES_MAX:
+            raise InputError("KEY_TOO_LONG", f"a state key has at most {KEY_BYTES_MAX} bytes")
+        leaves.append(leaf_hash(key, value) + b"\x01" + key)
+        previous = key
+    work = _Pass(_NoPages(), {})
+    return TreeUpdate(work.pack(leaves, depth), work.pages)
+
+
+class _NoPages:
+    """Of a tree that is made of leaves alone."""
+
+    def load(self, path: bytes) -> Page:
+        raise LocalFault("STORE_CORRUPT", f"no page {path.hex()}: nothing was there before")
 
 
 class _Pass:
@@ -161,7 +190,7 @@ class _Pass:
     def slot(self, slot: bytes, depth: int, lo: int, hi: int) -> bytes:
         """``slot`` after a run of changes, all of which share the first ``depth`` nibbles."""
         keys = self._keys
-        if slot and slot[_HASH] == _PAGE:
+        if slot and slot[_HASH] == PAGE:
             path = slot[_BODY:]
             if path[0] == depth:
                 return self._page(self._load(path), path, slot, lo, hi)
@@ -174,10 +203,10 @@ class _Pass:
             return self._page(Page(tuple(slots), ()), _path(path[1:], fork), slot, lo, hi)
         if hi - lo == 1 and (not slot or (slot[_HASH] == _LEAF and slot[_BODY:] == keys[lo])):
             return self._leaves[lo]
-        merged = {leaf[_BODY:]: leaf for leaf in _leaves_of(slot)}
+        merged = {leaf[_BODY:]: leaf for leaf in leaves_of(slot)}
         for at in range(lo, hi):
             merged[keys[at]] = self._leaves[at]
-        return self._pack([merged[key] for key in sorted(merged) if merged[key]], depth)
+        return self.pack([merged[key] for key in sorted(merged) if merged[key]], depth)
 
     def _page(self, page: Page, path: bytes, unchanged: bytes, lo: int, hi: int) -> bytes:
         """The slot for ``page`` after a run of changes; ``unchanged`` if they change nothing."""
@@ -205,15 +234,15 @@ class _Pass:
         # Five used slots always deserve a page.
         if slots.count(b"") >= 16 - LEAVES_INLINE_MAX:
             used = [slot for slot in slots if slot]
-            if len(used) == 1 or all(slot[_HASH] != _PAGE for slot in used):
-                leaves = [leaf for slot in used for leaf in _leaves_of(slot)]
+            if len(used) == 1 or all(slot[_HASH] != PAGE for slot in used):
+                leaves = [leaf for slot in used for leaf in leaves_of(slot)]
                 if len(leaves) <= LEAVES_INLINE_MAX:
                     if unchanged[_BODY:] == path:
                         self.pages[path] = None
                     return used[0] if len(used) == 1 else _bundle(leaves)
         return self._keep(path, slots, _fold(slots, page.inner, changed))
 
-    def _pack(self, leaves: list[bytes], depth: int) -> bytes:
+    def pack(self, leaves: list[bytes], depth: int) -> bytes:
         """The slot for leaf slots in key order that share the first ``depth`` nibbles."""
         if len(leaves) <= LEAVES_INLINE_MAX:
             return _bundle(leaves)
@@ -225,7 +254,7 @@ class _Pass:
         groups: list[list[bytes]] = [[] for _ in range(16)]
         for leaf in leaves:
             groups[leaf[at] >> shift & 15].append(leaf)
-        slots = [self._pack(group, fork + 1) for group in groups]
+        slots = [self.pack(group, fork + 1) for group in groups]
         return self._keep(_path(first, fork), slots, _fold(slots, (), []))
 
     def _keep(self, path: bytes, slots: list[bytes], inner: list[bytes]) -> bytes:
@@ -263,9 +292,9 @@ def _fold(slots: list[bytes], before: tuple[bytes, ...], changed: list[int]) -> 
     return inner
 
 
-def _leaves_of(slot: bytes) -> list[bytes]:
+def leaves_of(slot: bytes) -> list[bytes]:
     """The leaf slots that stand inline in a slot; none for a page's."""
-    if not slot or slot[_HASH] == _PAGE:
+    if not slot or slot[_HASH] == PAGE:
         return []
     if slot[_HASH] == _LEAF:
         return [slot]
@@ -286,19 +315,20 @@ def _bundle(leaves: list[bytes]) -> bytes:
         if right.startswith(left[_BODY:], _BODY):
             raise _prefix_fault(left[_BODY:], right[_BODY:])
     body = [part for leaf in leaves for part in (_BYTE[len(leaf)], leaf)]
-    return b"".join((_join_leaves(leaves), _BYTE[len(leaves)], *body))
+    return b"".join((join_leaves(leaves), _BYTE[len(leaves)], *body))
 
 
-def _join_leaves(leaves: list[bytes]) -> bytes:
+def join_leaves(leaves: list[bytes]) -> bytes:
+    """The hash over up to four leaf slots in key order."""
     if len(leaves) == 1:
         return leaves[0][:_HASH]
     if len(leaves) == 2:
         return join(leaves[0][:_HASH], leaves[1][:_HASH])
-    at = _parting(leaves)
-    return join(_join_leaves(leaves[:at]), _join_leaves(leaves[at:]))
+    at = parting(leaves)
+    return join(join_leaves(leaves[:at]), join_leaves(leaves[at:]))
 
 
-def _parting(leaves: list[bytes]) -> int:
+def parting(leaves: list[bytes]) -> int:
     """Where 3 or 4 leaf slots in key order part at their first differing bit: the left's size."""
     whole = [int.from_bytes(leaf[_BODY:].ljust(KEY_BYTES_MAX, b"\x00"), "big") for leaf in leaves]
     gaps = [whole[at] ^ whole[at + 1] for at in range(len(whole) - 1)]

@@ -31,7 +31,7 @@ MEMBERS_MAX: Final = 200  # of one class
 BASES_MAX: Final = 8  # classes that derive from each other
 
 _TAKEN: Final = frozenset(("contracts.sdk", "typing"))
-MARKS: Final = frozenset(("call", "query", "genesis", "migrate", "timed"))
+MARKS: Final = frozenset(("call", "query", "check", "genesis", "migrate", "timed"))
 
 
 @dataclass
@@ -397,7 +397,7 @@ class Declarations:
         """``Map(Type, key=..)``, ``Index(map, on=..)``: a type or a map, and constants."""
         arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
         for index, argument in enumerate(arguments):
-            if index == 0 and kind == "Map":
+            if index == 0 and kind in ("Map", "Opened"):
                 self.hints.type(info.file.scope, argument)
             elif index == 0 and kind == "Index" and isinstance(argument, ast.Name):
                 if argument.id not in info.declared:
@@ -448,7 +448,10 @@ class Declarations:
                             self.hints.constant(info.file.scope, keyword.value)
                 return entity.name
         self.findings.add(
-            node, "decorator", "no such decorator", "call, query, genesis, migrate, timed, property"
+            node,
+            "decorator",
+            "no such decorator",
+            "call, query, check, genesis, migrate, timed, property",
         )
         return ""
 

@@ -24,12 +24,14 @@ from contracts.runtime.overlay import Overlay, StateReader
 from contracts.runtime.package import Package
 from contracts.runtime.registry import Registry
 from contracts.runtime.session import (
+    CHECKS,
     IDENTITY,
     NOBODY,
     QUERIES,
     TIMED,
     BlockContext,
     Caller,
+    Openings,
     Session,
     code_and_detail,
 )
@@ -322,11 +324,12 @@ def _ask(
     contract: str,
     method: str,
     args: dict[str, Any],
+    openings: Openings | None = None,
 ) -> Any:
     registry.meter.start(QUERY_STEPS_MAX)
-    session = Session(registry, block, read_only=True)
+    session = Session(registry, block, read_only=True, openings=openings)
     session.enter(Overlay(state))
-    return session.run(contract, method, args, QUERIES)
+    return session.run(contract, method, args, QUERIES if openings is None else CHECKS)
 
 
 def run_query(
@@ -336,13 +339,15 @@ def run_query(
     contract: str,
     method: str,
     args: dict[str, Any],
+    openings: Openings | None = None,
 ) -> Any:
-    """The canonical answer of a query on a committed state.
+    """The canonical answer of a query on a committed state; with ``openings``, of a check.
 
-    Raises InputError with the same codes as a receipt, LocalFault when the node is at fault.
+    Raises InputError with the same codes as a receipt (OPENING_MISSING with the commitment in
+    hexadecimal as its message), LocalFault when the node is at fault.
     """
     try:
-        return _ask(registry, state, block, contract, method, args)
+        return _ask(registry, state, block, contract, method, args, openings)
     except ContractError as error:
         raise InputError(*code_and_detail(error)) from error
     except OutOfSteps:

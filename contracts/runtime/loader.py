@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
+import importlib.util
+import marshal
 import types
 import typing
 import warnings
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import contracts.sdk
+from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import InputError, LocalFault
 from contracts.runtime import names
-from contracts.runtime.constants import ALIAS, CLASS, CONSTANT, LOCAL_FUNCTION, Entity
+from contracts.runtime.constants import ALIAS, CLASS, CONSTANT, LOCAL_FUNCTION
 from contracts.runtime.declarations import MARKS, FileInfo
 from contracts.runtime.functions import charged
 from contracts.runtime.guards import guards
@@ -30,12 +36,40 @@ from contracts.sdk.state import Layout
 COMPILED_MAX: Final = 64  # packages whose code is kept
 
 
+class _Name(typing.NamedTuple):
+    """What a name of a file stands for, as far as running the file needs it."""
+
+    name: str
+    kind: str
+    value: Any  # a constant's
+    is_record: bool
+
+
+class _File(typing.NamedTuple):
+    path: str
+    names: tuple[_Name, ...]
+    code: types.CodeType
+
+
 class _Compiled(typing.NamedTuple):
-    files: list[tuple[FileInfo, types.CodeType]]
+    files: tuple[_File, ...]
     contract: str  # the class's name
 
 
+class Keeper(typing.Protocol):
+    """Keeps compiled packages beyond this process. Whoever can write there can run code here."""
+
+    def get(self, key: str) -> bytes | None: ...
+    def put(self, key: str, code: bytes) -> None: ...
+
+
 _compiled: dict[tuple[bytes, bool], _Compiled] = {}
+_keepers: list[Keeper] = []  # one at most
+
+
+def keep_in(keeper: Keeper | None) -> None:
+    """Have compiled packages kept, or no longer. What is kept only saves time."""
+    _keepers[:] = [] if keeper is None else [keeper]
 
 
 def check(package: Package) -> list[Finding]:
@@ -73,24 +107,24 @@ def _loaded(package: Package, meter: Meter, instrumented: bool) -> type[Contract
     sizes = sizes_of(meter)
     built_in = _guards(meter, sizes) if instrumented else _plain_builtins()
     spaces: dict[str, dict[str, Any]] = {}
-    for file, code in compiled.files:
+    for file in compiled.files:
         space: dict[str, Any] = {
             "__builtins__": {"__build_class__": builtins.__build_class__},
             "__name__": f"contract:{package.name}",
             **built_in,
         }
-        for name, entity in file.scope.items():
-            if entity.kind == CONSTANT:
-                space[f"{names.GUARD}c_{name}" if instrumented else name] = entity.value.value
+        for one in file.names:
+            if one.kind == CONSTANT:
+                space[f"{names.GUARD}c_{one.name}" if instrumented else one.name] = one.value
                 continue
-            found = _outside(name, entity, spaces, sizes if instrumented else None)
+            found = _outside(one.name, one.kind, spaces, sizes if instrumented else None)
             if found is not None:
-                space[name] = found
+                space[one.name] = found
         try:
-            exec(code, space)  # noqa: S102 - checked above, in a closed namespace
-            for name, entity in file.scope.items():
-                if entity.kind == CLASS and not entity.info.is_contract:
-                    plan_of(space[name])  # now, and not while a transaction runs
+            exec(file.code, space)  # noqa: S102 - checked above, in a closed namespace
+            for one in file.names:
+                if one.is_record:
+                    plan_of(space[one.name])  # now, and not while a transaction runs
         except (MemoryError, RecursionError):
             raise
         except Exception as error:  # a declaration that makes no sense; its words are for people
@@ -121,8 +155,41 @@ def _ready(package: Package, instrumented: bool) -> _Compiled:
     if found is None:
         if len(_compiled) >= COMPILED_MAX:
             del _compiled[next(iter(_compiled))]
-        found = _compiled[key] = _compile(package, instrumented)
+        found = _compiled[key] = _kept(package, instrumented)
     return found
+
+
+def _kept(package: Package, instrumented: bool) -> _Compiled:
+    """As compiled before, by this very software on this very Python; else compiled now."""
+    if not _keepers:
+        return _compile(package, instrumented)
+    (keeper,) = _keepers
+    made_from = _software(), package.digest, bytes([instrumented])
+    key = sha256(b"".join(made_from)).hex()
+    raw = keeper.get(key)
+    if raw is not None:
+        with contextlib.suppress(ValueError, EOFError, TypeError):
+            files, contract = marshal.loads(raw)  # noqa: S302 - from the keeper, see there
+            return _Compiled(
+                tuple(
+                    _File(path, tuple(_Name(*one) for one in found), code)
+                    for path, found, code in files
+                ),
+                contract,
+            )
+    compiled = _compile(package, instrumented)
+    plain = [(one.path, tuple(map(tuple, one.names)), one.code) for one in compiled.files]
+    keeper.put(key, marshal.dumps((plain, compiled.contract)))
+    return compiled
+
+
+@cache
+def _software() -> bytes:
+    """Hash of all that decides what a source is compiled to."""
+    folder = Path(__file__).parents[1]
+    sources = sorted([*(folder / "runtime").rglob("*.py"), *(folder / "sdk").rglob("*.py")])
+    texts = [path.read_bytes() for path in sources]
+    return sha256(b"".join([importlib.util.MAGIC_NUMBER, *map(sha256, texts)]))
 
 
 def _compile(package: Package, instrumented: bool) -> _Compiled:
@@ -146,8 +213,17 @@ def _compile(package: Package, instrumented: bool) -> _Compiled:
         except (SyntaxError, ValueError) as error:
             finding = Finding(file.path, getattr(error, "lineno", 1) or 1, 1, "syntax", str(error))
             raise _Refused(package, [finding]) from None
-        files.append((file, code))
-    return _Compiled(files, program.contract.node.name)
+        found = tuple(
+            _Name(
+                name,
+                entity.kind,
+                entity.value.value if entity.kind == CONSTANT else None,
+                entity.kind == CLASS and not entity.info.is_contract,
+            )
+            for name, entity in file.scope.items()
+        )
+        files.append(_File(file.path, found, code))
+    return _Compiled(tuple(files), program.contract.node.name)
 
 
 def _as_it_is(file: FileInfo) -> ast.Module:
@@ -172,19 +248,17 @@ def _as_it_is(file: FileInfo) -> ast.Module:
     return module
 
 
-def _outside(
-    name: str, entity: Entity, spaces: dict[str, dict[str, Any]], sizes: Sizes | None
-) -> Any:
+def _outside(name: str, kind: str, spaces: dict[str, dict[str, Any]], sizes: Sizes | None) -> Any:
     """What a name of a file stands for, where other files or the SDK define it."""
-    if entity.kind in (CLASS, ALIAS, LOCAL_FUNCTION):
+    if kind in (CLASS, ALIAS, LOCAL_FUNCTION):
         for space in spaces.values():
             if name in space:
                 return space[name]
         return None
-    if entity.kind == "typing":
+    if kind == "typing":
         return getattr(typing, name)
     found = getattr(contracts.sdk, name)
-    if entity.kind == names.FUNCTION and name != "refuse" and sizes is not None:
+    if kind == names.FUNCTION and name != "refuse" and sizes is not None:
         return charged(sizes, found)
     return found
 

@@ -20,14 +20,14 @@ BASE, DECLARER, DECORATOR, FIELD, TYPE, VALUE, ERROR, FUNCTION = (
 )
 _SDK_LISTS: Final = {
     BASE: "Contract Record",
-    DECLARER: "Map Index Counter",
-    DECORATOR: "call query genesis migrate timed",
+    DECLARER: "Map Index Counter Opened",
+    DECORATOR: "call query check genesis migrate timed",
     FIELD: "Blob Bool Choice Int Party Personal Size Text",
     TYPE: (
         "Bic ContainerNumber Context Currency Date DocumentHash Gln Gtin Iban Item Lei LotNumber "
-        "OrganisationId PublicKey Sscc Timestamp UnLocode"
+        "Findings OrganisationId PublicKey Sscc Timestamp UnLocode VerdictCode"
     ),
-    VALUE: "Money Quantity",
+    VALUE: "Money Quantity Task Verdict",
     ERROR: "BadValue ContractError",
     FUNCTION: "date_text gs1_date iso_date iso_time lot_path opens refuse sha256 time_text",
 }
@@ -36,18 +36,22 @@ TYPING: Final = frozenset(("Annotated", "Any", "Final"))
 
 # --- attributes of what the SDK hands out --------------------------------------------------------
 CONTRACT_DATA: Final = frozenset(("ctx", "name", "version"))
-CONTRACT_METHODS: Final = frozenset(("emit", "invoke", "require", "due", "cancel", "check_package"))
+CONTRACT_METHODS: Final = frozenset(
+    ("emit", "invoke", "require", "due", "cancel", "share", "check_package")
+)
 # Those that may take ``**fields``.
 SPREADING: Final = frozenset(("emit", "invoke", "due"))
 DECLARED_METHODS: Final = {
     "Map": frozenset(("get", "put", "delete", "values", "keys", "items")),
     "Index": frozenset(("values", "keys")),
     "Counter": frozenset(("add",)),
+    "Opened": frozenset(("open",)),
 }
 DECLARED_DATA: Final = {
     "Map": frozenset[str](),
     "Index": frozenset[str](),
     "Counter": frozenset(("value",)),
+    "Opened": frozenset[str](),
 }
 CONTEXT_SCALARS: Final = frozenset(
     """
@@ -61,12 +65,13 @@ SDK_DATA: Final = (
     | {"code", "message"}  # of an error
     | {"amount", "unit"}  # of a quantity
     | {"minor", "currency", "digits", "text"}  # of money
+    | {"findings"}  # of a verdict
 )
 SDK_SETTABLE: Final = frozenset(("amount", "unit"))
 # Those that compute something.
 COMPUTED: Final = frozenset(("today", "digits", "text", "plus", "minus"))
 SDK_METHODS: Final = frozenset(
-    ("get", "put", "delete", "values", "keys", "items", "add", "plus", "minus")
+    ("get", "put", "delete", "values", "keys", "items", "add", "open", "plus", "minus")
 )
 
 # What stands in the state under these names is no contract's.

@@ -55,19 +55,24 @@ class Overlay:
 
     def entries(self, start: bytes, stop: bytes) -> Iterator[Entry]:
         """The same with None for what was deleted, so that passing over it can be paid for."""
-        written = [(key, self.changes[key]) for key in self._keys(start, stop)]
-        return _merged(self._below(start, stop), iter(written))
+        changes, keys = self.changes, self._keys(start, stop)
+        below = self._below(start, stop)
+        if keys is None:
+            return below
+        return _merged(below, iter([(key, changes[key]) for key in keys]))
 
     def _below(self, start: bytes, stop: bytes) -> Iterator[Entry]:
         base = self.base
         if not isinstance(base, Overlay):
             return base.scan(start, stop)
-        changes = base.changes
-        written = ((key, changes[key]) for key in base._keys(start, stop))
-        return _merged(base._below(start, stop), written)
+        changes, keys = base.changes, base._keys(start, stop)
+        below = base._below(start, stop)
+        if keys is None:
+            return below
+        return _merged(below, ((key, changes[key]) for key in keys))
 
-    def _keys(self, start: bytes, stop: bytes) -> Iterator[bytes]:
-        """The changed keys of a range, in order."""
+    def _keys(self, start: bytes, stop: bytes) -> Iterator[bytes] | None:
+        """The changed keys of a range, in order; None if there are none, as almost always."""
         new = len(self.changes) - self._ordered
         runs = self._runs
         if new:
@@ -77,11 +82,13 @@ class Overlay:
                 run = sorted(runs.pop() + run)
             runs.append(run)
             self._ordered += new
-        return merge(*(_between(run, start, stop) for run in runs))
-
-
-def _between(run: list[bytes], start: bytes, stop: bytes) -> Iterator[bytes]:
-    return map(run.__getitem__, range(bisect_left(run, start), bisect_left(run, stop)))
+        found = []
+        for run in runs:
+            first = bisect_left(run, start)
+            if first < len(run) and run[first] < stop:
+                places = range(first, bisect_left(run, stop, first))
+                found.append(map(run.__getitem__, places))
+        return merge(*found) if found else None
 
 
 def _merged(base: Iterator[Entry], written: Iterator[Entry]) -> Iterator[Entry]:

@@ -16,6 +16,7 @@ RUNTIME: Final = 1  # the version of SDK types, step table, dialect and calling 
 
 FILE_BYTES_MAX: Final = 60_000
 FILES_MAX: Final = 32
+_WORD: Final = re.compile(r"[0-9A-Za-z_]+|[^0-9A-Za-z_\s]", re.ASCII)  # no rule of the dialect's
 PATH: Final = re.compile(r"[a-z][a-z0-9_]{0,31}(/[a-z][a-z0-9_]{0,31}){0,4}\.py")
 
 
@@ -88,6 +89,11 @@ class Package(Wire):
     def size(self) -> int:
         """Bytes of source."""
         return sum(len(file.text.encode()) for file in self.files)
+
+    @property
+    def words(self) -> int:
+        """Words and other signs of source, those of comments and texts among them."""
+        return sum(len(_WORD.findall(file.text)) for file in self.files)
 
 
 def package_of(files: Iterable[tuple[str, str]]) -> Package:

@@ -40,7 +40,70 @@ BUILTIN: Final = (
         "contracts/system/governance.py",
     ),
     ("contracts/system/usage.py",),
-    ("contracts/supply/stock.py", "contracts/supply/batch.py"),
+    ("contracts/system/vault.py",),
+    ("contracts/trade/days.py", "contracts/trade/calendar.py"),
+    (
+        "contracts/compliance/ownership.py",
+        "contracts/compliance/compliance_records.py",
+        "contracts/compliance/compliance.py",
+    ),
+    (
+        "contracts/supply/things.py",
+        "contracts/supply/lineage.py",
+        "contracts/supply/holds.py",
+        "contracts/supply/trade_items.py",
+        "contracts/supply/stock.py",
+        "contracts/supply/making.py",
+        "contracts/supply/moving.py",
+        "contracts/supply/batch.py",
+    ),
+    (
+        "contracts/supply/recall_records.py",
+        "contracts/supply/recall_notices.py",
+        "contracts/supply/recall_returns.py",
+        "contracts/supply/recall_board.py",
+        "contracts/supply/recall.py",
+    ),
+    ("contracts/supply/epcis_records.py", "contracts/supply/epcis.py"),
+    ("contracts/supply/quality_records.py", "contracts/supply/quality.py"),
+    (
+        "contracts/supply/dscsa_records.py",
+        "contracts/supply/dscsa_partners.py",
+        "contracts/supply/dscsa_trading.py",
+        "contracts/supply/dscsa_cases.py",
+        "contracts/supply/dscsa.py",
+    ),
+    (
+        "contracts/logistics/codes.py",
+        "contracts/logistics/geometry.py",
+        "contracts/logistics/shipment_records.py",
+        "contracts/logistics/tracking.py",
+        "contracts/logistics/movement.py",
+        "contracts/logistics/shipment.py",
+    ),
+    ("contracts/trade/bill_records.py", "contracts/trade/bill.py"),
+    (
+        "contracts/trade/days.py",
+        "contracts/trade/terms.py",
+        "contracts/trade/credit_records.py",
+        "contracts/trade/examination.py",
+        "contracts/trade/credit_book.py",
+        "contracts/trade/undertaking.py",
+        "contracts/trade/presenting.py",
+        "contracts/trade/credit.py",
+    ),
+    (
+        "contracts/finance/exchange.py",
+        "contracts/finance/claims_records.py",
+        "contracts/finance/notes.py",
+        "contracts/finance/claims.py",
+    ),
+    (
+        "contracts/finance/escrow_records.py",
+        "contracts/finance/trust.py",
+        "contracts/finance/escrow.py",
+    ),
+    ("contracts/finance/invoices_records.py", "contracts/finance/invoices.py"),
 )
 """The files of the contracts that come with the node, in the order that genesis runs them."""
 
@@ -126,15 +189,17 @@ class Registry:
         return tuple(module.package for module in self if module.package is not None)
 
     def schema(self) -> dict[str, Any]:
-        """contract -> version, text, and methods with their arguments as JSON Schema."""
+        """contract -> version, text, what of its state has an audit trail, and methods with their
+        arguments as JSON Schema."""
         return {
             module.name: {
                 "version": module.contract.version,
                 "doc": inspect.getdoc(module.contract) or "",
+                "records": module.layout.trail,
                 "methods": {
                     name: method.schema()
                     for name, method in module.methods.items()
-                    if method.kind in ("call", "query")
+                    if method.kind in ("call", "query", "check")
                 },
             }
             for module in self
@@ -175,6 +240,7 @@ def _loaded(package: Package, meter: Meter) -> Module:
     return module
 
 
+@cache
 def builtin_packages() -> tuple[Package, ...]:
     """The contracts that come with the node, from their installed sources."""
     return tuple(

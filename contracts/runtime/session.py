@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -14,11 +14,12 @@ from consensus.evidence import Evidence
 from consensus.primitives.codec import encode, encode_normal
 from consensus.primitives.errors import CodecError, InputError, LocalFault
 from consensus.receipt import EVENTS_MAX, OK, Event
-from contracts.runtime import due, steps
+from contracts.runtime import audit, due, steps
 from contracts.runtime.overlay import Overlay, StateReader
 from contracts.runtime.package import RUNTIME, Package, SourceFile
 from contracts.runtime.registry import SUPPORTED_RUNTIMES, Module, Registry, unknown_runtime
 from contracts.runtime.system import GOVERNANCE, runtime_in_force
+from contracts.sdk.commitments import opens
 from contracts.sdk.contract import Context, require_role
 from contracts.sdk.errors import ContractError, refuse
 from contracts.sdk.methods import Method
@@ -36,6 +37,7 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 CALLS: Final = ("call",)
 QUERIES: Final = ("query",)
+CHECKS: Final = ("check",)
 INVOKED: Final = ("call", "query")
 TIMED: Final = ("timed",)
 
@@ -60,6 +62,9 @@ class Caller(NamedTuple):
 
 
 NOBODY: Final = Caller("", (), {})
+_NOT_SEEN: Final[Any] = object()
+Openings = Mapping[bytes, tuple[bytes, Any]]
+"""Commitment -> salt and value."""
 LookUp = Callable[[bytes, StateReader], Caller]
 
 
@@ -68,7 +73,8 @@ class Session:
     refusal, or CONTRACT_FAULT for anything unexpected in contract code), OutOfSteps, or LocalFault.
 
     One session serves the transactions of a block one after the other, each from :meth:`enter`.
-    ``look_up`` tells whose key the sender is, after identity has been written.
+    ``look_up`` tells whose key the sender is, after identity has been written. ``openings`` are
+    what a check may look at.
     """
 
     def __init__(
@@ -78,11 +84,13 @@ class Session:
         look_up: LookUp | None = None,
         *,
         read_only: bool = False,
+        openings: Openings | None = None,
     ) -> None:
         self.registry = registry
         self.block = block
         self.meter = registry.meter
         self.output_size_max = ANSWER_SIZE_MAX if read_only else OUTPUT_SIZE_MAX
+        self.openings = openings
         self._is_query = read_only
         self._look_up = look_up
         self._frames: dict[str, Frame] = {}
@@ -112,6 +120,11 @@ class Session:
         self.output_size = 0
         self.calls = 0
         self.running: tuple[str, ...] = ()
+        self.asked = 0  # calls that the transaction itself made
+        # By the call of the transaction that is under way, of audited contracts: what it writes,
+        # and what it read before it wrote there.
+        self.written: audit.Written = {}
+        self.seen: dict[bytes, bytes | None] = {}
 
     def run(
         self, contract: str, method: str, args: dict[str, Any], kinds: tuple[str, ...] = CALLS
@@ -141,7 +154,7 @@ class Session:
         was_read_only = self.read_only
         self.running = (*running, contract)
         self.calls += 1
-        self.read_only = was_read_only or declared.kind == "query"
+        self.read_only = was_read_only or declared.kind in ("query", "check")
         try:
             checked = declared.checked(args)
             instance = module.contract(frame)
@@ -150,6 +163,12 @@ class Session:
             result = declared.function(instance, **checked)
             if result is not None:
                 result = normal(result, self.take_output)
+            if not running:
+                self.asked += 1
+                if self.written:
+                    self._tell_written(frame.ctx, contract, declared)
+                if self.seen:
+                    self.seen = {}
         except (ContractError, steps.OutOfSteps, LocalFault):
             raise
         except (MemoryError, RecursionError, OSError, SystemError) as error:
@@ -170,6 +189,7 @@ class Session:
         """Run a call that a contract makes. Its refusal takes its own writes and events along."""
         args = normal(args, self._take_arguments)
         base, events, output_size = self.overlay, len(self.events), self.output_size
+        written = len(self.written)
         self.overlay = Overlay(base)
         try:
             result = self.run(contract, method, args, INVOKED)
@@ -178,9 +198,34 @@ class Session:
         except ContractError:
             del self.events[events:]
             self.output_size = output_size
+            for key in list(self.written)[written:]:
+                del self.written[key]
             raise
         finally:
             self.overlay = base
+
+    def _tell_written(self, ctx: Context, contract: str, declared: Method) -> None:
+        """Enter what the transaction's call wrote into the audit trail: not what brings a contract
+        to the chain or into a new form, which follows from the source that was voted on."""
+        written, self.written = self.written, {}
+        if declared.kind not in ("call", "timed"):
+            return
+        event = audit.written_event(
+            ctx,
+            contract,
+            declared,
+            self.asked - 1,
+            written,
+            self.overlay.changes,
+            self.meter,
+            self._take_audited,
+        )
+        if event is None:
+            return
+        if len(self.events) >= EVENTS_MAX:
+            refuse("TOO_MANY_EVENTS", f"more than {EVENTS_MAX} events")
+        self.meter.charge(steps.EVENT)
+        self.events.append(event)
 
     def _frame(self, module: Module) -> Frame:
         """The contract's frame, showing the call that now begins."""
@@ -216,6 +261,13 @@ class Session:
         meter.left -= steps.RESULT_BYTE * size
         if meter.left < 0:
             meter.stop()
+        self._count_output(size)
+
+    def _take_audited(self, size: int) -> None:
+        self.meter.charge(steps.AUDITED_BYTE * size)
+        self._count_output(size)
+
+    def _count_output(self, size: int) -> None:
         self.output_size += size
         if self.output_size > self.output_size_max:
             refuse("OUTPUT_TOO_LARGE", f"events and results above {self.output_size_max} bytes")
@@ -248,6 +300,7 @@ class Frame:
     """One contract within a session: what its instances may reach, one call at a time."""
 
     __slots__ = (
+        "_is_audited",
         "_is_identity",
         "_meter",
         "_name",
@@ -265,13 +318,16 @@ class Frame:
         self._meter = session.meter
         self._name = module.name
         self.reindexes = False
+        self._is_audited = module.layout.audited
         self._is_identity = module.name == IDENTITY
         self._value_size = 0
         self.bound: dict[str, Any] = module.layout.bind(module.name, self)
 
     def read(self, key: bytes, converts: bool = False) -> Any:
-        meter = self._meter
-        raw = self._session.overlay.get(key)
+        session, meter = self._session, self._meter
+        raw = session.overlay.get(key)
+        if self._is_audited and key not in session.written:
+            session.seen[key] = raw
         if raw is None:
             meter.charge(steps.READ)
             return None
@@ -281,6 +337,15 @@ class Frame:
             meter.stop()
         # Own bytes, encoded below and guarded by the state root: no second check.
         return msgpack.unpackb(raw)
+
+    def note(self, name: str, key: Any, raw: bytes) -> None:
+        session = self._session
+        if raw not in session.written:
+            before = session.seen.get(raw, _NOT_SEEN)
+            if before is _NOT_SEEN:
+                before = session.overlay.get(raw)
+                self._meter.charge(steps.READ + len(before or b""))
+            session.written[raw] = (self._name, name, key, before)
 
     def write(self, key: bytes, value: Any, convert: Callable[[Any], Any] | None = None) -> None:
         session, meter = self._session, self._meter
@@ -341,6 +406,8 @@ class Frame:
             refuse("READ_ONLY", "a query emits no events")
         if type(name) is not str or len(name) > 64 or not _is_event_name(name):
             refuse("EVENT_NAME", "an event's name is 1 to 64 letters, digits and '_'")
+        if name == audit.EVENT:
+            refuse("EVENT_NAME", f"{name} is the audit trail's own")
         if len(session.events) >= EVENTS_MAX:
             refuse("TOO_MANY_EVENTS", f"more than {EVENTS_MAX} events")
         meter = self._meter
@@ -377,6 +444,23 @@ class Frame:
         self._meter.charge(steps.READ + steps.WRITE)
         due.cancel(self._session.overlay, handle, self._name)
 
+    def opening(self, commitment: bytes) -> Any:
+        openings = self._session.openings
+        if openings is None:
+            refuse("NOT_A_CHECK", "only a check looks at what stands behind commitments")
+        if type(commitment) is not bytes:
+            refuse("OPENING_MISSING", "that is no commitment")
+        found = openings.get(commitment)
+        if found is None:
+            refuse("OPENING_MISSING", commitment.hex())
+        salt, value = found
+        sizes: list[int] = []
+        value = normal(value, sizes.append)
+        self._meter.charge(steps.READ + steps.CONVERTED_BYTE * sum(sizes))
+        if not opens(commitment, salt, value):
+            refuse("OPENING_MISSING", commitment.hex())
+        return value
+
     def check_package(self, name: str, version: int, runtime: int, files: list[list[str]]) -> None:
         if self._name != GOVERNANCE:
             refuse("NOT_AUTHORISED", "governance alone asks this")
@@ -390,6 +474,7 @@ class Frame:
             sources = tuple(SourceFile(path, text) for path, text in files)
             package = Package(name, version, runtime, sources)
             self._meter.charge(steps.SOURCE_BYTE * package.size)
+            self._meter.charge(steps.SOURCE_WORD * package.words)
             self._session.registry.with_packages((package,))
         except (CodecError, InputError):
             # What is wrong with it is told by tools, in words that are free to change.

@@ -20,9 +20,13 @@ WRITE_BYTE: Final = 10
 SCAN: Final = 500
 DELETED: Final = 100  # an entry that a scan passes over: it was deleted in this block
 EVENT: Final = 500
+AUDITED: Final = 300  # a record that an audited call changed
+AUDITED_UNIT: Final = 8  # bytes hashed a step: the record as it was, and as it is now
+AUDITED_BYTE: Final = 4  # of the event, which is made of what is at hand: no walk over values
 EVENT_BYTE: Final = 10
 RESULT_BYTE: Final = 10
-SOURCE_BYTE: Final = 200
+SOURCE_BYTE: Final = 10
+SOURCE_WORD: Final = 200  # a name, number or other sign: what takes the time, not its length
 
 QUERY_STEPS_MAX: Final = 20_000_000
 
@@ -78,8 +82,15 @@ PRICES: Final = (
         f"{SCAN}, and a read's price an entry; {DELETED} for one deleted in this block",
     ),
     Price("an event", f"{EVENT}, and {EVENT_BYTE} a byte of its size"),
+    Price(
+        "an event of the audit trail",
+        f"{EVENT}, and {AUDITED_BYTE} a byte of its size; {AUDITED} a record in it, and 1 for each "
+        f"{AUDITED_UNIT} bytes hashed; a read, if the call wrote a record without reading it",
+    ),
     Price("a result", f"{RESULT_BYTE} a byte of its size"),
-    Price("checking source before a vote on it", f"{SOURCE_BYTE} a byte"),
+    Price(
+        "checking source before a vote on it", f"{SOURCE_WORD} a word or sign, {SOURCE_BYTE} a byte"
+    ),
     Price("a statement, a name, an attribute, a constant part of an expression", f"{NODE}"),
     Price("calling a function or method", f"{CALL_NODE}; entering one of the package {FUNCTION}"),
     Price(

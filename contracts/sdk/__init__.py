@@ -1,7 +1,7 @@
 """What a contract author imports."""
 
 from contracts.sdk.commitments import Party, Personal, opens
-from contracts.sdk.contract import Context, Contract, call, genesis, migrate, query, timed
+from contracts.sdk.contract import Context, Contract, call, check, genesis, migrate, query, timed
 from contracts.sdk.dates import date_text, gs1_date, iso_date, iso_time, time_text
 from contracts.sdk.digests import sha256
 from contracts.sdk.errors import BadValue, ContractError, refuse
@@ -32,7 +32,9 @@ from contracts.sdk.fields import (
 from contracts.sdk.gs1 import Item, LotNumber, lot_path
 from contracts.sdk.money import Money
 from contracts.sdk.records import Quantity, Record
-from contracts.sdk.state import Counter, Index, Map
+from contracts.sdk.state import Counter, Index, Map, Opened
+from contracts.sdk.tasks import Task
+from contracts.sdk.verdicts import Findings, Verdict, VerdictCode
 
 __all__ = [
     "BadValue",
@@ -50,6 +52,7 @@ __all__ = [
     "Date",
     "DocumentHash",
     "Field",
+    "Findings",
     "Gln",
     "Gtin",
     "Iban",
@@ -60,6 +63,7 @@ __all__ = [
     "LotNumber",
     "Map",
     "Money",
+    "Opened",
     "OrganisationId",
     "Party",
     "Personal",
@@ -68,10 +72,14 @@ __all__ = [
     "Record",
     "Size",
     "Sscc",
+    "Task",
     "Text",
     "Timestamp",
     "UnLocode",
+    "Verdict",
+    "VerdictCode",
     "call",
+    "check",
     "date_text",
     "genesis",
     "gs1_date",

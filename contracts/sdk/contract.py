@@ -30,12 +30,15 @@ from contracts.sdk.dates import date_of
 from contracts.sdk.errors import refuse
 from contracts.sdk.records import Sealed
 
-Kind = Literal["call", "query", "genesis", "migrate", "timed"]
+Kind = Literal["call", "query", "check", "genesis", "migrate", "timed"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 MARK: Final = "__hansa_mark__"
+VAULT: Final = "vault"
 ROLES_MAX: Final = 32
 ROLE_SIZE_MAX: Final = 64
+MEANINGS: Final = ("authorship", "review", "approval", "responsibility")
+"""What a signature can mean, by 21 CFR 11.50(a)(3)."""
 
 
 class Context(NamedTuple):
@@ -80,6 +83,7 @@ class CallHost(Protocol):
     def check_package(
         self, name: str, version: int, runtime: int, files: list[list[str]]
     ) -> None: ...
+    def opening(self, commitment: bytes) -> Any: ...
 
 
 class Contract(metaclass=Sealed):
@@ -87,6 +91,8 @@ class Contract(metaclass=Sealed):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
+    audited: ClassVar[bool] = False
+    """Whether the runtime tells of every call that changes records, by an event ``Written``."""
 
     def __init__(self, host: CallHost) -> None:
         self.__host = host
@@ -119,6 +125,16 @@ class Contract(metaclass=Sealed):
     def cancel(self, handle: str) -> None:
         """Take back what :meth:`due` queued. Refuses with DUE_UNKNOWN what has run or never was."""
         self.__host.cancel(handle)
+
+    def share(self, commitments: list[bytes], organisations: list[str]) -> None:
+        """Entitle organisations to the openings of commitments, beside the caller's own.
+
+        The caller's organisation is the first to share them, or entitled itself: else refused with
+        COMMITMENT_USED, so that nobody comes by a value through a copy of its commitment. The
+        nodes of those entitled get the openings from each other (contract ``vault``).
+        """
+        args = {"commitments": commitments, "organisations": organisations}
+        self.__host.invoke(VAULT, "entitle", args)
 
     def check_package(self, name: str, version: int, runtime: int, files: list[list[str]]) -> None:
         """Refuse with CONTRACT_REFUSED a contract that could not be loaded; governance's alone.
@@ -157,6 +173,8 @@ class Mark(NamedTuple):
     own: Own | None = None
     attributes: tuple[tuple[str, str], ...] = ()
     contracts: tuple[str, ...] = ()
+    meaning: str = ""
+    records: str = ""
 
 
 def _marked(function: F, mark: Mark) -> F:
@@ -173,6 +191,7 @@ def call(
     own: tuple[str, str | tuple[str, ...], str] | None = ...,
     attributes: tuple[tuple[str, str], ...] = ...,
     contracts: tuple[str, ...] = ...,
+    meaning: str = ...,
 ) -> Callable[[F], F]: ...
 def call(
     function: F | None = None,
@@ -182,6 +201,7 @@ def call(
     own: tuple[str, str | tuple[str, ...], str] | None = None,
     attributes: tuple[tuple[str, str], ...] = (),
     contracts: tuple[str, ...] = (),
+    meaning: str = "authorship",
 ) -> F | Callable[[F], F]:
     """Marks a method that transactions call, and who may. All conditions must hold.
 
@@ -189,6 +209,7 @@ def call(
     the map ``lots`` under the argument ``item`` (or a tuple of arguments; else NOT_FOUND), and its
     field ``maker`` is the caller's organisation. ``attributes=(("region", "EU"),)``: the caller's
     key has these. ``contracts``: only these contracts call it, no transaction does.
+    ``meaning``: what the signature of a call means, one of :data:`MEANINGS`; no condition.
     """
     owned = None
     if own is not None:
@@ -201,7 +222,9 @@ def call(
         _check_texts("attributes", pair)
         if len(pair) != 2:
             raise TypeError("attributes are pairs of name and value")
-    mark = Mark("call", roles, owned, attributes, contracts)
+    if meaning not in MEANINGS:
+        raise TypeError(f"a signature means one of {', '.join(MEANINGS)}")
+    mark = Mark("call", roles, owned, attributes, contracts, meaning)
     return (lambda method: _marked(method, mark)) if function is None else _marked(function, mark)
 
 
@@ -220,6 +243,24 @@ def _check_texts(what: str, value: Any) -> None:
 def query(function: F, /) -> F:
     """Marks a method that anyone may ask and that changes nothing."""
     return _marked(function, Mark("query"))
+
+
+@overload
+def check(function: F, /) -> F: ...
+@overload
+def check(*, records: str = ...) -> Callable[[F], F]: ...
+def check(function: F | None = None, /, *, records: str = "") -> F | Callable[[F], F]:
+    """Marks a method that a party runs over the state and the openings that it holds.
+
+    It is metered like a query, changes nothing, and returns a ``Verdict``. ``records`` names the
+    call by which the verdict goes on chain: that takes the check's arguments, and besides them
+    ``verdict`` and ``findings`` (a commitment). Whoever holds the same openings, and looks at the
+    same state, comes to the same verdict, or shows that another one was wrong.
+    """
+    if not isinstance(records, str):
+        raise TypeError("records names a call")
+    mark = Mark("check", records=records)
+    return (lambda method: _marked(method, mark)) if function is None else _marked(function, mark)
 
 
 def genesis(function: F, /) -> F:

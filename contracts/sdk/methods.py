@@ -30,7 +30,8 @@ class Method:
         self.mark: Mark = getattr(function, MARK)
         self.kind = self.mark.kind
         self.role_set = frozenset(self.mark.roles)
-        self.has_conditions = self.mark != Mark(self.kind)
+        mark = self.mark
+        self.has_conditions = mark != Mark(self.kind, meaning=mark.meaning, records=mark.records)
         hints = typing.get_type_hints(function, include_extras=True)
         self.fields: dict[str, Field] = {}
         self.defaults: dict[str, Any] = {}
@@ -93,7 +94,8 @@ class Method:
         )
 
     def schema(self) -> dict[str, Any]:
-        """The published form: kind, text, who may call, and a JSON Schema of the arguments.
+        """The published form: kind, text, who may call, what the signature means (empty but for
+        calls), and a JSON Schema of the arguments.
 
         ``own`` is [map, argument or arguments, field] or None.
         """
@@ -110,6 +112,8 @@ class Method:
             "own": own and [own.map, own.key[0] if len(own.key) == 1 else list(own.key), own.field],
             "attributes": [list(pair) for pair in self.mark.attributes],
             "contracts": list(self.mark.contracts),
+            "meaning": self.mark.meaning,
+            "records": self.mark.records,
             "args": {
                 "type": "object",
                 "properties": properties,
@@ -119,6 +123,17 @@ class Method:
         }
 
 
+def _check_records(check: Method, recording: Method | None) -> None:
+    wanted = {*check.fields, "verdict", "findings"}
+    if recording is None or recording.kind != "call":
+        raise TypeError(f"{check.contract.name}.{check.name}: records names no call")
+    if not wanted <= recording.fields.keys() or not recording._needed <= wanted:
+        raise TypeError(
+            f"{check.contract.name}.{check.name}: {recording.name} takes its arguments, verdict"
+            " and findings"
+        )
+
+
 def methods_of(contract: type[Contract]) -> dict[str, Method]:
     """The declared methods by name."""
     found = {}
@@ -126,6 +141,9 @@ def methods_of(contract: type[Contract]) -> dict[str, Method]:
         function = inspect.getattr_static(contract, name)
         if hasattr(function, MARK):
             found[name] = Method(contract, function)
+    for method in found.values():
+        if method.mark.records:
+            _check_records(method, found.get(method.mark.records))
     if sum(method.weight for method in found.values()) > SCHEMA_WEIGHT_MAX:
         raise TypeError(f"{contract.name}: more than {SCHEMA_WEIGHT_MAX} fields of arguments")
     for kind in ("genesis", "migrate"):

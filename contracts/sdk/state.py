@@ -13,7 +13,8 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar, overload
 from consensus.primitives.errors import InputError
 from consensus.primitives.keys import decode_key, digest_part, encode_key, lower_bound
 from consensus.primitives.tree import KEY_BYTES_MAX
-from contracts.sdk.errors import refuse
+from contracts.sdk.errors import BadValue, refuse
+from contracts.sdk.fields import field_of
 from contracts.sdk.records import Record, plan_of
 
 V = TypeVar("V")
@@ -34,6 +35,9 @@ class Host(Protocol):
     # Whether the indexes of a map are made anew, whatever stands in them: in migrations.
     reindexes: bool
 
+    # Told of each write to a map or counter whose changes enter the audit trail, before it.
+    def note(self, name: str, key: KeyParts, raw: bytes) -> None: ...
+
     # The stored value; None when there is none. Records that hold records cost more to read.
     def read(self, key: bytes, converts: bool = False) -> Any: ...
 
@@ -45,6 +49,9 @@ class Host(Protocol):
     def scan(
         self, start: bytes, stop: bytes, converts: bool = False
     ) -> Iterator[tuple[bytes, Any]]: ...
+
+    # The value behind a commitment. Refuses where there is none at hand.
+    def opening(self, commitment: bytes) -> Any: ...
 
 
 def _make_part(part: Any, is_hashed: bool) -> bytes:
@@ -137,11 +144,17 @@ class Map(Declared, Generic[V]):
         stock = Map(Stock, key=("item", "holder"), hashed=("item",))
 
     ``key`` names the parts of a key, ``hashed`` those that enter as SHA-256: what users choose
-    and what no range needs in order.
+    and what no range needs in order. ``audited=False`` leaves a map out of its contract's audit
+    trail: a log that only grows and says itself who entered what and when.
     """
 
     def __init__(
-        self, value: type[V], *, key: tuple[str, ...] | None = None, hashed: tuple[str, ...] = ()
+        self,
+        value: type[V],
+        *,
+        key: tuple[str, ...] | None = None,
+        hashed: tuple[str, ...] = (),
+        audited: bool = True,
     ) -> None:
         if key is None:
             raise TypeError('a map names the parts of its key: key=("item",)')
@@ -149,7 +162,10 @@ class Map(Declared, Generic[V]):
         _check_names("hashed", hashed)
         if unknown := [part for part in hashed if part not in key]:
             raise TypeError(f"hashed names {unknown[0]}, which is no part of the key")
+        if type(audited) is not bool:
+            raise TypeError("audited is True or False")
         self.value = value
+        self.audited = audited
         self.key = key
         self.hashed = tuple(part in hashed for part in key)
         self.record: type[Record] | None = (
@@ -170,13 +186,20 @@ class BoundMap(Generic[V]):
     """A map within one call. A key is one part, or a tuple of as many as the map declares."""
 
     __slots__ = (
-        "__converts", "__declared", "__hashed", "__head", "__host", "__indexes", "__length",
-        "__load", "__record", "__split", "__store",
+        "__audited", "__converts", "__declared", "__hashed", "__head", "__host", "__indexes",
+        "__length", "__load", "__record", "__split", "__store",
     )  # fmt: skip
 
     def __init__(
-        self, declared: Map[V], contract: str, host: Host, indexes: tuple[Index[Any], ...]
+        self,
+        declared: Map[V],
+        contract: str,
+        host: Host,
+        indexes: tuple[Index[Any], ...],
+        *,
+        audited: bool,
     ) -> None:
+        self.__audited = audited and declared.audited
         self.__declared = declared
         self.__host = host
         self.__head = lower_bound(contract, declared.name, ())
@@ -225,18 +248,24 @@ class BoundMap(Generic[V]):
                     f"{self.__declared.name} does not keep a {type(value).__name__}",
                 )
             moves = self.__moves(raw, key, value) if self.__indexes else ()
+            if self.__audited:
+                self.__host.note(self.__declared.name, key, raw)
             self.__host.write(raw, self.__split(value), self.__store)
             if moves:
                 self.__move(moves, key)
             return
         if value is None:
             refuse("VALUE_NOT_CANONICAL", "None is what a missing value reads as: delete it")
+        if self.__audited:
+            self.__host.note(self.__declared.name, key, raw)
         self.__host.write(raw, value)
 
     def delete(self, key: KeyParts) -> None:
         """Remove the value, if there is one."""
         raw = self.__key(key)
         moves = self.__moves(raw, key, None) if self.__indexes else ()
+        if self.__audited:
+            self.__host.note(self.__declared.name, key, raw)
         self.__host.delete(raw)
         if moves:
             self.__move(moves, key)
@@ -367,7 +396,7 @@ class BoundIndex(Generic[V]):
         self.__declared = declared
         self.__host = host
         self.__head = lower_bound(contract, declared.name, ())
-        self.__map = BoundMap(of, contract, host, ())
+        self.__map = BoundMap(of, contract, host, (), audited=False)
 
     def values(self, leading: KeyParts, limit: int | None = None) -> Scan[V]:
         """The records whose fields begin with these values, in their order; a read each."""
@@ -397,11 +426,13 @@ class BoundIndex(Generic[V]):
 class BoundCounter:
     """A counter within one call."""
 
-    __slots__ = ("__host", "__key")
+    __slots__ = ("__audited", "__host", "__key", "__name")
 
-    def __init__(self, key: bytes, host: Host) -> None:
+    def __init__(self, name: str, key: bytes, host: Host, *, audited: bool) -> None:
+        self.__name = name
         self.__key = key
         self.__host = host
+        self.__audited = audited
 
     @property
     def value(self) -> int:
@@ -412,6 +443,8 @@ class BoundCounter:
         if type(amount) is not int:
             refuse("VALUE_NOT_CANONICAL", "a counter adds whole numbers")
         new = self.value + amount
+        if self.__audited:
+            self.__host.note(self.__name, (), self.__key)
         self.__host.write(self.__key, new)
         return new
 
@@ -429,6 +462,59 @@ class Counter(Declared):
         raise AttributeError(self.name)
 
 
+class Opened(Declared, Generic[V]):
+    """Declares what stands behind commitments, for checks to look at::
+
+        terms = Opened(Terms)
+
+        @check
+        def examine(self, number: Number) -> Verdict:
+            terms = self.terms.open(self.credits.get(number).terms)
+
+    It is no state: the openings are handed to the check by the party that runs it. Type: a record,
+    or the hint of a field.
+    """
+
+    @overload
+    def __init__(self: Opened[V], of: type[V]) -> None: ...
+    @overload
+    def __init__(self: Opened[Any], of: Any) -> None: ...
+    def __init__(self, of: Any) -> None:
+        self.of = of
+        self.field = field_of(of)
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> BoundOpened[V]: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | BoundOpened[V]:
+        if instance is None:
+            return self
+        raise AttributeError(self.name)
+
+
+class BoundOpened(Generic[V]):
+    """Openings within one check."""
+
+    __slots__ = ("__declared", "__host")
+
+    def __init__(self, declared: Opened[V], host: Host) -> None:
+        self.__declared = declared
+        self.__host = host
+
+    def open(self, commitment: bytes) -> V:
+        """The value, in its one form.
+
+        Refuses with OPENING_MISSING what whoever runs the check does not hold, OPENING_MALFORMED
+        what is no such value, NOT_A_CHECK in calls and queries.
+        """
+        value = self.__host.opening(commitment)
+        try:
+            return self.__declared.field.check(value)  # type: ignore[no-any-return]
+        except BadValue as error:
+            refuse("OPENING_MALFORMED", f"{self.__declared.name}: {error}"[:250])
+
+
 class Layout:
     """The state that a contract class declares, its indexes joined to their maps.
 
@@ -436,6 +522,9 @@ class Layout:
     """
 
     def __init__(self, contract: type) -> None:
+        self.audited = getattr(contract, "audited", False)
+        if type(self.audited) is not bool:
+            raise TypeError(f"{contract.__name__}.audited is True or False")
         self.declared: dict[str, Declared] = {}
         for base in reversed(contract.__mro__):
             for name, value in base.__dict__.items():
@@ -448,6 +537,15 @@ class Layout:
                 plan_of(value.record)
             if isinstance(value, Index):
                 self._join(f"{contract.__name__}.{name}", value)
+
+    @property
+    def trail(self) -> list[str]:
+        """The names of the maps and counters whose changes the audit trail tells of."""
+        return [
+            name
+            for name, one in self.declared.items()
+            if self.audited and (isinstance(one, Counter) or (isinstance(one, Map) and one.audited))
+        ]
 
     def _join(self, where: str, index: Index[Any]) -> None:
         of = self.declared.get(index.of if isinstance(index.of, str) else index.of.name)
@@ -467,7 +565,11 @@ class Layout:
 
     def _bound(self, declared: Declared, contract: str, host: Host) -> Any:
         if isinstance(declared, Map):
-            return BoundMap(declared, contract, host, self._indexes.get(declared.name, ()))
+            indexes = self._indexes.get(declared.name, ())
+            return BoundMap(declared, contract, host, indexes, audited=self.audited)
+        if isinstance(declared, Opened):
+            return BoundOpened(declared, host)
         if isinstance(declared, Index):
             return BoundIndex(declared, self._maps[declared.name], contract, host)
-        return BoundCounter(encode_key(contract, declared.name, ()), host)
+        key = encode_key(contract, declared.name, ())
+        return BoundCounter(declared.name, key, host, audited=self.audited)

@@ -21,6 +21,7 @@ the built-in identity contract. Nothing here is random: the same test gives the 
 from __future__ import annotations
 
 import traceback
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -30,12 +31,14 @@ from consensus.primitives.errors import InputError
 from consensus.primitives.tree import Page, root_of, update
 from consensus.receipt import OK, Event, Receipt
 from consensus.transaction import Call, Transaction, TransactionBody
+from contracts.runtime import audit
 from contracts.runtime.executor import BlockContext, BlockExecutor, bootstrap, run_query
 from contracts.runtime.package import Package, package_of
 from contracts.runtime.registry import Registry, builtin_packages
 from contracts.runtime.system import package_values
 from contracts.sdk.checks import gs1_check_digit
 from contracts.sdk.commitments import SALT_BYTES, commit
+from contracts.sdk.values import plain
 
 if TYPE_CHECKING:
     from contracts.sdk.strategies import Strategies
@@ -75,6 +78,7 @@ class _State:
 
     def __init__(self, changes: Mapping[bytes, bytes | None]) -> None:
         self.values: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []  # in order
         self._pages: dict[bytes, Page] = {}
         self._slot = b""
         self.apply(changes)
@@ -83,7 +87,8 @@ class _State:
         return self.values.get(key)
 
     def scan(self, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return iter([(k, self.values[k]) for k in sorted(self.values) if start <= k < stop])
+        keys = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, stop)]
+        return iter([(key, self.values[key]) for key in keys])
 
     def load(self, path: bytes) -> Page:
         return self._pages[path]
@@ -92,6 +97,11 @@ class _State:
         done = update(self, self._slot, changes)
         self._slot = done.slot
         _set_all(self._pages, done.pages)
+        for key, value in changes.items():
+            if value is not None and key not in self.values:
+                insort(self._keys, key)
+            elif value is None and key in self.values:
+                del self._keys[bisect_left(self._keys, key)]
         _set_all(self.values, changes)
 
     @property
@@ -131,6 +141,8 @@ class Testkit:
         self.blocks: list[_Block] = []
         self._seeds: dict[str, bytes] = {}
         self._ids: dict[str, str] = {}
+        self.openings: dict[bytes, Committed] = {}
+        """What :meth:`commit` made, by commitment."""
         self._salts = 0
         self._numbers = 0
         self._fault: Exception | None = None
@@ -196,13 +208,27 @@ class Testkit:
         of: str,
         roles: Sequence[str] = (),
         attributes: Mapping[str, str] | None = None,
+        user: str | None = None,
     ) -> bytes:
-        """Give an organisation one more key, to be used by its own name, and return it."""
+        """Give an organisation one more key, to be used by its own name, and return it.
+
+        With ``user`` it is a person's, who is registered with the first such key: signatures are
+        persons'.
+        """
         key = public_key(self._new_seed(name))
         self._ids[name] = self._ids[of]
+        known = [one["id"] for one in self.query("identity", "user_list", organisation=self.id(of))]
+        if user is not None and user not in known:
+            self.as_(of).call("identity", "add_user", id=user, name=self.commit(user).commitment)
         given = [{"name": one, "value": value} for one, value in (attributes or {}).items()]
         self.as_(of).call(
-            "identity", "add_key", key=key, label=name, roles=list(roles), attributes=given
+            "identity",
+            "add_key",
+            key=key,
+            label=name,
+            roles=list(roles),
+            attributes=given,
+            user=user,
         )
         return key
 
@@ -222,11 +248,35 @@ class Testkit:
 
     def query(self, contract: str, method: str, /, **args: Any) -> Any:
         """The answer of a query on the state as it is. Raises Refused."""
+        return self._answer(contract, method, args)
+
+    def _answer(
+        self,
+        contract: str,
+        method: str,
+        args: dict[str, Any],
+        openings: dict[bytes, tuple[bytes, Any]] | None = None,
+    ) -> Any:
         self._fault = None
+        block = self._context
         try:
-            return run_query(self.registry, self._state, self._context, contract, method, args)
+            return run_query(self.registry, self._state, block, contract, method, args, openings)
         except InputError as error:
             raise Refused(error.code, error.message, self._where()) from self._fault
+
+    def check(
+        self,
+        contract: str,
+        method: str,
+        /,
+        openings: Mapping[bytes, Committed] | None = None,
+        **args: Any,
+    ) -> Any:
+        """The verdict of a check, over the openings of a party: all that :meth:`commit` made, if
+        none are named. Raises Refused."""
+        known = self.openings if openings is None else openings
+        pairs = {key: (one.salt, plain(one.value)[0]) for key, one in known.items()}
+        return self._answer(contract, method, args, pairs)
 
     @property
     def last(self) -> Receipt:
@@ -239,10 +289,18 @@ class Testkit:
 
     @property
     def events(self) -> list[Event]:
-        """Every event since the beginning: ``contract``, ``name``, ``fields``."""
-        return [
-            one for block in self.blocks for receipt in block.receipts for one in receipt.events
-        ]
+        """Every event of contracts since the beginning: ``contract``, ``name``, ``fields``."""
+        return [one for one in self._all_events() if one.name != audit.EVENT]
+
+    @property
+    def trail(self) -> list[Event]:
+        """The audit trail: every event ``Written`` since the beginning."""
+        return [one for one in self._all_events() if one.name == audit.EVENT]
+
+    def _all_events(self) -> Iterator[Event]:
+        for block in self.blocks:
+            for receipt in block.receipts:
+                yield from receipt.events
 
     @property
     def due_receipts(self) -> list[Receipt]:
@@ -267,10 +325,12 @@ class Testkit:
         return any(raw in one for one in seen)
 
     def commit(self, value: Any) -> Committed:
-        """A commitment to a value, for a party or personal argument."""
+        """A commitment to a value, for a party or personal argument. :meth:`check` knows it."""
         self._salts += 1
         salt = self._salts.to_bytes(SALT_BYTES, "big")
-        return Committed(commit(salt, value), salt, value)
+        made = Committed(commit(salt, value), salt, value)
+        self.openings[made.commitment] = made
+        return made
 
     @property
     def strategies(self) -> Strategies:

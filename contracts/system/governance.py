@@ -111,6 +111,7 @@ class Governance(Voting):
     """Validators, admitted nodes, parameters, contracts and quotas, by vote."""
 
     name = "governance"
+    audited = True
 
     @genesis
     def found(

@@ -69,6 +69,7 @@ class Identity(Register):
     """Organisations, users, keys, roles, attributes, holds and electronic signatures."""
 
     name = "identity"
+    audited = True
 
     @genesis
     def found(
@@ -329,7 +330,9 @@ class Identity(Register):
             "RecordSigned",
             record=record_hash,
             organisation=key.organisation,
+            key=ctx.caller,
             user=key.user,
+            name=user.name,
             meaning=meaning,
         )
 

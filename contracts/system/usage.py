@@ -42,6 +42,7 @@ class Usage(Contract):
     """Counters and quotas of organisations."""
 
     name = "usage"
+    audited = True
 
     used = Map(Used, key=("organisation",))  # written by the runtime, at the end of each block
     quotas = Map(Quota, key=("organisation",))

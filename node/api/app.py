@@ -8,7 +8,6 @@ the log.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import re
@@ -20,16 +19,18 @@ import trio
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consensus.primitives.codec import data_from_json, data_to_json, decode, encode
 from consensus.primitives.errors import CodecError, HansaError, InputError, LocalFault
 from node import log
+from node.api.guard import INTERNAL, Guard
+from node.api.proofs import add_proof_routes
 from node.api.service import CommittedBlock, EventRecord, NodeService, Position, SubmitResult
 from node.api.streams import NdjsonStream, StreamLimit, error_body, json_bytes
+from node.api.vault import VaultService, add_vault_routes
 from node.metrics import CONTENT_TYPE as METRICS_CONTENT_TYPE
+from node.proving import Prover
 
 SUBMIT_BYTES_MAX: Final = 2 * 1024 * 1024
 SUBMIT_TXS_MAX: Final = 1000
@@ -44,8 +45,14 @@ _STATUS_OF_CODE: Final = {
     "BODY_TOO_LARGE": 413,
     "TOO_MANY_TRANSACTIONS": 413,
     "UNSUPPORTED_MEDIA_TYPE": 415,
+    "PROOF_TOO_LARGE": 413,
+    "STATE_NOT_KEPT": 404,
+    "BLOCK_PRUNED": 404,
     "BODY_TIMEOUT": 408,
     "HOST_NOT_ALLOWED": 403,
+    "VAULT_NOT_AUTHORISED": 403,
+    "VAULT_RATE": 429,
+    "OPENING_MISSING": 404,
     "MEMPOOL_FULL": 503,
     "NODE_NOT_READY": 503,
     "TOO_MANY_STREAMS": 503,
@@ -53,7 +60,6 @@ _STATUS_OF_CODE: Final = {
 _CODE_OF_STATUS: Final = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 _HEX_HASH: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}\Z")
-_INTERNAL: Final = "the node failed to answer; see its log"
 
 _log = log.get("api")
 
@@ -201,65 +207,11 @@ def parse_position(text: str) -> Position:
     return numbers[0], numbers[1], numbers[2]
 
 
-# --- the guard around everything -----------------------------------------------------------------
-
-
-def _host_allowed(header: str, names: frozenset[str]) -> bool:
-    host = header.rsplit(":", 1)[0] if not header.endswith("]") else header
-    host = host.strip("[]").lower()
-    if host in names:
-        return True
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-class Guard:
-    """Refuses foreign Host names and turns unexpected exceptions into INTERNAL_ERROR.
-
-    A web page can point its own name at 127.0.0.1 and let a visitor's browser ask this API; the
-    browser then sends that name as Host. So only IP addresses, localhost and configured names pass.
-    """
-
-    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
-        self._app = app
-        self._hosts = frozenset({"localhost", *(host.lower() for host in hosts)})
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-        if not _host_allowed(host.decode("latin-1"), self._hosts):
-            refusal = _error(
-                403, "HOST_NOT_ALLOWED", "this host name isn't in the node's api.hosts"
-            )
-            await refusal(scope, receive, send)
-            return
-        started = False
-
-        async def noting_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noting_send)
-        except ClientDisconnect:
-            pass
-        except Exception:
-            _log.exception("a request failed", method=scope["method"], path=scope["path"])
-            if not started:
-                await _error(500, "INTERNAL_ERROR", _INTERNAL)(scope, receive, send)
-
-
 async def _on_expected(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HansaError)
     if isinstance(error, LocalFault):
         _log.error("the node failed to answer", code=error.code, reason=error.message)
-        return _error(status_of(error), error.code, _INTERNAL)
+        return _error(status_of(error), error.code, INTERNAL)
     return _error(status_of(error), error.code, error.message)
 
 
@@ -311,14 +263,23 @@ _QUERY_DOC: Final = {
 }
 
 
-def make_app(service: NodeService, *, hosts: Sequence[str] = ()) -> FastAPI:
-    """The API over ``service``. ``hosts``: names beside localhost that clients may call it by.
+def make_app(
+    service: NodeService,
+    *,
+    hosts: Sequence[str] = (),
+    token: str | None = None,
+    requests_per_s: int = 0,
+    vault: VaultService | None = None,
+    prover: Prover | None = None,
+) -> FastAPI:
+    """The API over ``service``. ``hosts``: names beside localhost that clients may call it by;
+    ``token``: what clients must show; ``requests_per_s`` from one address, 0 for no limit.
 
     ``app.state.streams.stopping`` is the event that ends open streams.
     """
     # No /docs: those pages load their scripts from elsewhere. /openapi.json describes the API.
     app = FastAPI(title="Hansa node", version="1", docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, hosts=hosts, token=token, requests_per_s=requests_per_s)
     app.add_exception_handler(HansaError, _on_expected)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_validation)
@@ -327,6 +288,10 @@ def make_app(service: NodeService, *, hosts: Sequence[str] = ()) -> FastAPI:
     _add_chain_routes(app, service)
     _add_stream_routes(app, service, limit)
     _add_operator_routes(app, service)
+    if prover is not None:
+        add_proof_routes(app, prover)
+    if vault is not None:
+        add_vault_routes(app, vault, _body, _parse_json)
     return app
 
 
@@ -375,8 +340,11 @@ def _add_transaction_routes(app: FastAPI, service: NodeService) -> None:
 
 def _add_chain_routes(app: FastAPI, service: NodeService) -> None:
     @app.post("/v1/query/{contract}/{method}", openapi_extra=_QUERY_DOC)
-    async def query(contract: str, method: str, request: Request) -> Response:
-        """Ask a contract; an answer comes from this node's newest committed state."""
+    async def query(
+        contract: str, method: str, request: Request, height: str | None = None
+    ) -> Response:
+        """Ask a contract; an answer comes from this node's newest committed state, or from that
+        after the block at `height`, where this node keeps it."""
         _require(request, JSON)
         value = _parse_json(await _body(request, QUERY_BYTES_MAX) or b"{}")
         try:
@@ -386,7 +354,8 @@ def _add_chain_routes(app: FastAPI, service: NodeService) -> None:
             raise CodecError("TOO_DEEP", "arguments nested too deep") from None
         if type(args) is not dict:
             raise InputError("BAD_REQUEST", "arguments must be an object")
-        result = await service.query(contract, method, args)
+        at = None if height is None else _height(height)
+        result = await service.query(contract, method, args, at)
         return _json({"height": result.height, "result": data_to_json(result.value)})
 
     @app.get("/v1/blocks/{height}")
@@ -401,6 +370,14 @@ def _add_chain_routes(app: FastAPI, service: NodeService) -> None:
     async def block_bytes(height: str) -> Response:
         """A committed block with its certificate, in canonical bytes."""
         raw = await service.block_bytes(_height(height))
+        if raw is None:
+            raise InputError("BLOCK_NOT_FOUND", "this node has no such block")
+        return Response(raw, media_type="application/octet-stream")
+
+    @app.get("/v1/blocks/{height}/receipts")
+    async def block_receipts(height: str) -> Response:
+        """A committed block's receipts, in canonical bytes: what its receipt root is made of."""
+        raw = await service.block_receipts(_height(height))
         if raw is None:
             raise InputError("BLOCK_NOT_FOUND", "this node has no such block")
         return Response(raw, media_type="application/octet-stream")

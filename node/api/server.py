@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ import trio
 from fastapi import FastAPI
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX: Final = 512
 SEND_TIMEOUT_S: Final = 30.0
 KEEP_ALIVE_S: Final = 30.0
+"""How long a connection may stay without a whole request's head."""
+TLS_HANDSHAKE_S: Final = 10.0
 STOP_GRACE_S: Final = 1.5
 
 _log = log.get("api")
@@ -70,9 +73,13 @@ class _Connection(TCPServer):
     """One client's connection, with a limit on how long it may not read."""
 
     sends: _Sends
+    asking = False
+    """A whole request's head has come, and its answer is not sent yet."""
 
     async def protocol_send(self, event: Event) -> None:
         if not isinstance(event, RawData):
+            if isinstance(event, Updated):
+                self.asking = not event.idle
             await super().protocol_send(event)
             return
         async with self.send_lock:
@@ -88,6 +95,7 @@ def _config() -> Config:
     config.accesslog = None
     config.include_server_header = False
     config.keep_alive_timeout = KEEP_ALIVE_S
+    config.ssl_handshake_timeout = TLS_HANDSHAKE_S
     return config
 
 
@@ -106,33 +114,45 @@ async def _listen(bind: str) -> Sequence[trio.SocketListener]:
 
 
 async def serve_api(
-    app: FastAPI, bind: str, *, task_status: TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    app: FastAPI,
+    bind: str,
+    tls: ssl.SSLContext | None = None,
+    *,
+    task_status: TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` on "ip:port" until cancelled; ``started`` gives the address with its real port.
 
-    Raises LocalFault PORT_IN_USE or LISTEN_FAILED.
+    When all connections are taken, the oldest that asks for nothing gives way to a new one: those
+    who hold connections open keep nobody out. Raises LocalFault PORT_IN_USE or LISTEN_FAILED.
     """
     listeners = await _listen(bind)
     host, port = listeners[0].socket.getsockname()[:2]
     asgi: Any = app
     wrapped, config, context = ASGIWrapper(asgi), _config(), WorkerContext(None)
     sends = _Sends()
-    open_connections = 0
+    taken: dict[trio.CancelScope, _Connection] = {}
 
     async def handle(stream: Any) -> None:
-        nonlocal open_connections
-        if open_connections >= CONNECTIONS_MAX:
-            await stream.aclose()
-            return
-        open_connections += 1
+        if len(taken) >= CONNECTIONS_MAX:
+            idle = next((scope for scope, one in taken.items() if not one.asking), None)
+            if idle is None:
+                await trio.aclose_forcefully(stream)
+                return
+            del taken[idle]
+            idle.cancel()
+        if tls is not None:
+            stream = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+        connection = _Connection(wrapped, config, context, ConnectionState({}), stream)
+        connection.sends = sends
+        scope = trio.CancelScope()
+        taken[scope] = connection
         try:
-            connection = _Connection(wrapped, config, context, ConnectionState({}), stream)
-            connection.sends = sends
-            await connection.run()
+            with scope:
+                await connection.run()
         except Exception:
             _log.exception("a connection failed")
         finally:
-            open_connections -= 1
+            taken.pop(scope, None)
 
     async def shelter(task_status: TaskStatus[trio.Nursery]) -> None:
         """Hold the connections, and outlive a cancellation by the grace that they get to end."""

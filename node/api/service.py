@@ -108,14 +108,20 @@ class NodeService(Protocol):
     ) -> AsyncIterator[EventRecord]:
         """Events at ``since`` or later (None: of the next block on), in order, without end."""
 
-    async def query(self, contract: str, method: str, args: dict[str, Any]) -> QueryResult:
-        """Run a contract's query on the newest committed state."""
+    async def query(
+        self, contract: str, method: str, args: dict[str, Any], height: int | None = None
+    ) -> QueryResult:
+        """Run a contract's query on the newest committed state, or on that after an earlier block.
+        Raises InputError STATE_NOT_KEPT."""
 
     async def block(self, height: int | None) -> dict[str, Any] | None:
         """A committed block as JSON-able data (None: the newest), or None when there is none."""
 
     async def block_bytes(self, height: int) -> bytes | None:
         """A committed block with its certificate, canonical; genesis has none."""
+
+    async def block_receipts(self, height: int) -> bytes | None:
+        """The canonical array of a committed block's receipts, those of what was due last."""
 
     def status(self) -> dict[str, Any]:
         """For operators: ``height`` and ``block_time_ms`` of the tip, peers, mempool, versions."""

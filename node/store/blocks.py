@@ -6,18 +6,23 @@ LocalFault STORE_CORRUPT.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from consensus.block import CONTENT_TXS_MAX, Block, SealedBlock
+import msgpack
+
+from consensus.block import CONTENT_TXS_MAX, Block, Header, SealedBlock
 from consensus.certificates import Certificate
-from consensus.primitives.codec import Wire, decode, encode
-from consensus.primitives.errors import CodecError, LocalFault
+from consensus.primitives.codec import Wire, decode, encode, encode_array
+from consensus.primitives.errors import CodecError, InputError, LocalFault
 from consensus.primitives.merkle import Frontier
+from consensus.proofs import SealedHeader
 from consensus.receipt import Receipt
 from consensus.transaction import Transaction
 from consensus.validators import ValidatorSet
 from node.store import schema
+from node.store.history import HistoryStore
 from node.store.kv import KV
 from node.store.schema import height_key
 
@@ -25,6 +30,7 @@ Operations = list[tuple[bytes, bytes | None]]
 
 RECEIPTS_BYTES_MAX: Final = 256 << 20
 RECEIPTS_MAX: Final = CONTENT_TXS_MAX + 10_000  # with those of due calls and activations
+ARRAY_OF_2: Final = b"\x92"
 NEWEST_KEPT: Final = 8
 """Blocks held in memory: subscribers and peers ask for the newest at once."""
 
@@ -37,9 +43,42 @@ class Tip:
     hash: bytes
     frontier: Frontier
 
+    @property
+    def raw(self) -> bytes:
+        return encode([self.height, self.hash, self.frontier.to_plain()])
+
 
 def _corrupt(what: str, error: CodecError) -> LocalFault:
     return LocalFault("STORE_CORRUPT", f"{what}: {error.message}")
+
+
+def decode_receipts(raw: bytes) -> tuple[Receipt, ...]:
+    """The receipts of a block from their canonical array. Raises CodecError."""
+    plain = decode(raw, bytes_max=RECEIPTS_BYTES_MAX, items_max=RECEIPTS_MAX)
+    if type(plain) is not list:
+        raise CodecError("WRONG_TYPE", "not an array")
+    return tuple([Receipt.from_plain(one) for one in plain])
+
+
+def _elements(raw: bytes) -> Iterator[bytes]:
+    """The bytes of each element of a canonical array, unread."""
+    unpacker = msgpack.Unpacker(max_buffer_size=len(raw))
+    unpacker.feed(raw)
+    count = unpacker.read_array_header()
+    begin = unpacker.tell()
+    for _ in range(count):
+        unpacker.skip()
+        end = unpacker.tell()
+        yield raw[begin:end]
+        begin = end
+
+
+def receipt_leaves(raw: bytes) -> list[bytes]:
+    """The canonical bytes of each receipt of a stored array: the leaves of the receipt root."""
+    try:
+        return list(_elements(raw))
+    except (ValueError, msgpack.exceptions.UnpackException) as error:
+        raise LocalFault("STORE_CORRUPT", f"receipts: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -59,16 +98,24 @@ class BlockStore:
 
     def __init__(self, kv: KV) -> None:
         self._kv = kv
+        self.history = HistoryStore(kv)
         self._newest: dict[int, Recorded] = {}
+        self.oldest = int.from_bytes(kv.get(schema.OLDEST) or b"", "big")
+        """Blocks from this height on are kept whole; of those before it, header and certificate."""
+        self.before = self._before()
+        """The headers that came before the first one here, which a snapshot's store begins with."""
 
     def open(self, chain_id: bytes) -> bool:
         """Whether a chain is stored. Raises LocalFault STORE_FOREIGN for another chain's data and
-        STORE_VERSION for another layout's."""
+        STORE_VERSION for another layout's than :mod:`node.store.layout` would have made."""
         stored = self._kv.get(schema.CHAIN_ID)
         if stored is None:
             return False
         if self._kv.get(schema.VERSION) != schema.LAYOUT_VERSION:
-            raise LocalFault("STORE_VERSION", "the data folder has another layout version")
+            raise LocalFault(
+                "STORE_VERSION",
+                "the data folder has another layout version: start its node once with this release",
+            )
         if stored != chain_id:
             raise LocalFault(
                 "STORE_FOREIGN",
@@ -92,10 +139,11 @@ class BlockStore:
         height = block.height
         operations: Operations = [
             (height_key(schema.BLOCK, height), block.raw),
-            (height_key(schema.RECEIPTS, height), encode([one.to_plain() for one in receipts])),
+            (height_key(schema.RECEIPTS, height), encode_array([one.raw for one in receipts])),
             (schema.BLOCK_HASH + block.hash, height.to_bytes(8, "big")),
-            (schema.TIP, encode([height, block.hash, frontier.to_plain()])),
+            (schema.TIP, Tip(height, block.hash, frontier).raw),
         ]
+        operations += self.history.append(height, block.hash)
         if certificate is not None:
             operations.append((height_key(schema.CERTIFICATE, height), certificate.raw))
         if block.last_certificate is not None:
@@ -106,9 +154,79 @@ class BlockStore:
             operations.append((schema.TX_ID + tx_id, position))
         return operations
 
+    def _before(self) -> Frontier:
+        raw = self._kv.get(schema.JOINED)
+        try:
+            return (
+                Frontier() if raw is None else Frontier.from_plain(decode(raw, bytes_max=1 << 16))
+            )
+        except CodecError as error:
+            raise _corrupt("the headers before the snapshot", error) from None
+
+    def drop_oldest(self) -> Operations:
+        """Leave no more of the oldest whole block than its header, certificate and hash; what it
+        says is no longer found by a transaction's id. Raises LocalFault."""
+        height = self.oldest
+        block = self.block(height)
+        if block is None:
+            raise LocalFault("STORE_CORRUPT", f"block {height}, the oldest, is missing")
+        operations: Operations = [
+            (height_key(schema.PRUNED_HEADER, height), block.header.raw),
+            (height_key(schema.BLOCK, height), None),
+            (height_key(schema.RECEIPTS, height), None),
+            (schema.OLDEST, (height + 1).to_bytes(8, "big")),
+        ]
+        operations += [(schema.TX_ID + Transaction.parse(raw).tx_id, None) for raw in block.bodies]
+        self.oldest = height + 1
+        return operations
+
+    def mend_history(self, tip: Tip) -> None:
+        """Make what proofs of history need, where a folder lacks it. Raises LocalFault."""
+        self.history.mend(tip.height + 1, tip.frontier.root, self._hashes)
+
+    def check_history(self, tip: Tip) -> None:
+        """Whether every header up to the tip left its hash, and together they give the tip's root.
+
+        A disk that lost one of LevelDB's files may show a newest block with earlier ones missing,
+        and old values in their place. Raises LocalFault STORE_CORRUPT.
+        """
+        expected = None
+        for height in self.history.heights():
+            if expected is not None and height != expected:
+                raise LocalFault(
+                    "STORE_CORRUPT", f"blocks {expected} to {height - 1} are missing in the store"
+                )
+            expected = height + 1
+        if expected != tip.height + 1:
+            raise LocalFault(
+                "STORE_CORRUPT", f"the hash of block {tip.height}, the tip, is missing"
+            )
+        if self.history.subtree(0, tip.height + 1) != tip.frontier.root:
+            raise LocalFault("STORE_CORRUPT", "the hashes of earlier blocks are not the tip's")
+
+    def _hashes(self) -> list[tuple[int, bytes]]:
+        """(height, hash) of all blocks, in order."""
+        stop = bytes((schema.BLOCK_HASH[0] + 1,))
+        found = self._kv.scan(schema.BLOCK_HASH, stop)
+        return sorted((int.from_bytes(height, "big"), key[1:]) for key, height in found)
+
     def known_validators(self, validators: ValidatorSet) -> Operations:
         """The operation that keeps a set for those who ask who sealed old blocks."""
         return [(schema.VALIDATORS + validators.digest, validators.raw)]
+
+    def turn(self, sealed: SealedHeader) -> Operations:
+        """The operation that keeps a header which names another set than its own: with these, one
+        comes from the genesis document to any header."""
+        return [(height_key(schema.TURN, sealed.height), sealed.raw)]
+
+    def turns(self, last: int) -> Iterator[SealedHeader]:
+        """Those up to a height. Raises LocalFault."""
+        stop = height_key(schema.TURN, last + 1)
+        for _, raw in self._kv.scan(height_key(schema.TURN, 0), stop):
+            try:
+                yield SealedHeader.decode(raw)
+            except CodecError as error:
+                raise _corrupt("a header that named other validators", error) from None
 
     def validators(self, digest: bytes) -> ValidatorSet | None:
         """The validators that a header names."""
@@ -122,6 +240,14 @@ class BlockStore:
         """The operations of :meth:`append` are written: hold the block for those who wait."""
         self._newest[recorded.block.height] = recorded
         self._newest.pop(recorded.block.height - NEWEST_KEPT, None)
+
+    def require_whole(self, height: int) -> None:
+        """Raises InputError BLOCK_PRUNED for a block of which only the header is kept."""
+        if height < self.oldest:
+            raise InputError(
+                "BLOCK_PRUNED",
+                f"this node keeps blocks from {self.oldest} on: ask one with every block",
+            )
 
     def recorded(self, height: int) -> Recorded | None:
         if (kept := self._newest.get(height)) is not None:
@@ -159,6 +285,21 @@ class BlockStore:
         found: Block | None = self._read(schema.BLOCK, height, Block)
         return found
 
+    def header(self, height: int) -> Header | None:
+        """A block's header, without reading its transactions."""
+        if (kept := self._newest.get(height)) is not None:
+            return kept.block.header
+        raw = self._kv.get(height_key(schema.BLOCK, height))
+        if raw is None:
+            pruned: Header | None = self._read(schema.PRUNED_HEADER, height, Header)
+            return pruned
+        try:
+            return Header.decode(next(_elements(raw)))
+        except CodecError as error:
+            raise _corrupt(f"header {height}", error) from None
+        except (ValueError, StopIteration, msgpack.exceptions.UnpackException) as error:
+            raise LocalFault("STORE_CORRUPT", f"block {height}: {error}") from None
+
     def certificate(self, height: int) -> Certificate | None:
         found: Certificate | None = self._read(schema.CERTIFICATE, height, Certificate)
         return found
@@ -170,15 +311,24 @@ class BlockStore:
             return None
         return SealedBlock(block, certificate)
 
+    def sealed_raw(self, height: int) -> bytes | None:
+        """The bytes of :meth:`sealed`, without reading what is in them: an array of the two."""
+        block = self._kv.get(height_key(schema.BLOCK, height))
+        certificate = self._kv.get(height_key(schema.CERTIFICATE, height))
+        if block is None or certificate is None:
+            return None
+        return ARRAY_OF_2 + block + certificate
+
+    def receipts_raw(self, height: int) -> bytes | None:
+        """The canonical array of a block's receipts, without reading what is in it."""
+        return self._kv.get(height_key(schema.RECEIPTS, height))
+
     def receipts(self, height: int) -> tuple[Receipt, ...] | None:
-        raw = self._kv.get(height_key(schema.RECEIPTS, height))
+        raw = self.receipts_raw(height)
         if raw is None:
             return None
         try:
-            plain = decode(raw, bytes_max=RECEIPTS_BYTES_MAX, items_max=RECEIPTS_MAX)
-            if type(plain) is not list:
-                raise CodecError("WRONG_TYPE", "not an array")
-            return tuple([Receipt.from_plain(one) for one in plain])
+            return decode_receipts(raw)
         except CodecError as error:
             raise _corrupt(f"receipts {height}", error) from None
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+
+from node.store.kv import View
 
 
 class MemoryKV:
@@ -20,6 +22,7 @@ class MemoryKV:
         self._removed = False
         self._undo: list[dict[bytes, bytes | None]] = []  # one per batch since the last sync
         self._scans = 0
+        self._shared = False  # whether a snapshot has the same data
 
     def get(self, key: bytes) -> bytes | None:
         return self._data.get(key)
@@ -43,6 +46,10 @@ class MemoryKV:
         finally:
             self._scans -= 1
 
+    def snapshot(self) -> View:
+        self._shared = True
+        return _MemoryView(self._data)
+
     def close(self) -> None:
         """What was written stays, synced or not, as after a clean end of a process."""
 
@@ -54,8 +61,9 @@ class MemoryKV:
 
     def _put(self, operations: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes | None]:
         """Apply a batch and return the one that takes it back."""
-        if self._scans:  # a running scan goes on over what it began with
+        if self._scans or self._shared:  # a running scan goes on over what it began with
             self._data = self._data.copy()
+            self._shared = False
         data = self._data
         undo: dict[bytes, bytes | None] = {}
         for key, value in operations:
@@ -78,3 +86,20 @@ class MemoryKV:
         self._added.clear()
         self._removed = False
         return self._order
+
+
+class _MemoryView:
+    def __init__(self, data: Mapping[bytes, bytes]) -> None:
+        self._data = data
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._data.get(key)
+
+    def scan(
+        self, start: bytes, stop: bytes, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        for key in sorted((key for key in self._data if start <= key < stop), reverse=reverse):
+            yield key, self._data[key]
+
+    def close(self) -> None:
+        """Nothing is held but memory."""

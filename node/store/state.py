@@ -99,6 +99,14 @@ class StateStore:
             self._trim()
         return page
 
+    def stored(self, path: bytes) -> tree.Page | None:
+        """The page of the committed tree at ``path``, if one stands there. Raises LocalFault."""
+        page = self._cache.get(path)
+        if page is None:
+            raw = self._kv.get(PAGE + path)
+            page = None if raw is None else tree.Page.decode(raw)
+        return page
+
     def _trim(self) -> None:
         """Drop what was neither read nor written for longest; upper pages change every block."""
         while len(self._cache) > self._pages_cached_max:

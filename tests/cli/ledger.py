@@ -87,7 +87,9 @@ class LedgerNode(MemoryNode):
     async def transaction_bytes(self, tx_id: bytes) -> bytes | None:
         return self.raws.get(tx_id)
 
-    async def query(self, contract: str, method: str, args: dict[str, Any]) -> QueryResult:
+    async def query(
+        self, contract: str, method: str, args: dict[str, Any], height: int | None = None
+    ) -> QueryResult:
         context = self._context(len(self.blocks))
         return QueryResult(
             len(self.blocks), run_query(self.registry, self.state, context, contract, method, args)
@@ -108,6 +110,7 @@ class LedgerNode(MemoryNode):
     def status(self) -> dict[str, Any]:
         return {
             "height": len(self.blocks),
+            "block_time_ms": self.time_ms,
             "chain_id": self.document.chain_id.hex(),
             "peers": [{"name": "n2", "connected": True, "rtt_ms": 1}],
         }

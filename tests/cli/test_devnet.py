@@ -40,7 +40,7 @@ def test_the_demo_runs_again_and_again(hansa: Hansa, tmp_path: Path) -> None:
         second = hansa("demo", "--once", "--dir", folder)
     assert second.code == 0, second.err
     assert f"Port {before[0].api_port} is occupied by process {os.getpid()}" in second.err
-    assert second.err.count("from an earlier run") == len(TRADE.documents)
+    assert second.err.count("from an earlier run") == len(TRADE.documents) + 3  # the recall
     assert second.out == first.out
     assert nothing_runs(folder)
 

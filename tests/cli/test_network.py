@@ -59,7 +59,8 @@ def test_a_made_network_is_ready_to_run(network: Network) -> None:
     for organisation in document.organisations:
         assert public_key(network.organisation_seed(organisation.id)) == organisation.admin_key
     secret = [network.passphrase_file, *network.folder.rglob("*.key.json")]
-    assert len(secret) == 1 + 5 + 4 + 5
+    # The passphrase; organisations', consensus, network and vault keys.
+    assert len(secret) == 1 + 5 + 4 + 5 + 5
     assert all(path.stat().st_mode & 0o077 == 0 for path in secret)
 
 

@@ -20,6 +20,7 @@ from contracts.sdk import (
     Currency,
     Date,
     DocumentHash,
+    Findings,
     Gln,
     Gtin,
     Iban,
@@ -30,6 +31,7 @@ from contracts.sdk import (
     LotNumber,
     Map,
     Money,
+    Opened,
     OrganisationId,
     Party,
     Personal,
@@ -37,10 +39,14 @@ from contracts.sdk import (
     Quantity,
     Size,
     Sscc,
+    Task,
     Text,
     Timestamp,
     UnLocode,
+    Verdict,
+    VerdictCode,
     call,
+    check,
     date_text,
     genesis,
     gs1_date,
@@ -87,11 +93,40 @@ class Dialect(Base):
     entries_of = Index(entries, on=("owner", "kind"), hashed=("owner",))
     names = Map(str, key=("kind", "number"), hashed=("kind",))
     count = Counter()
+    secrets = Map(Annotated[bytes, Party(Texts)], key=("number",))
+    verdicts = Map(str, key=("number",))
+    told = Opened(Texts)
 
     @genesis
     def found(self, first: int = 0) -> None:
         """Begin."""
         self.count.add(first)
+
+    # --- openings ---------------------------------------------------------------------------
+
+    @call
+    def hide(
+        self,
+        number: Small,
+        secret: Annotated[bytes, Party(Texts)],
+        shown_to: Annotated[list[OrganisationId], Size(4)],
+    ) -> None:
+        """Keep a commitment, and say who may know what it is to."""
+        self.secrets.put(number, secret)
+        self.share([secret], shown_to)
+
+    @check(records="judged")
+    def long(self, number: Small) -> Verdict:
+        """Whether what is hidden is long."""
+        texts = self.told.open(self.secrets.get(number) or b"")
+        code = "LONG" if len(texts) > 2 else "SHORT"
+        return Verdict(code, [f"{len(texts)} texts"])
+
+    @call
+    def judged(self, number: Small, verdict: VerdictCode, findings: Findings) -> None:
+        """Keep a verdict."""
+        self.verdicts.put(number, verdict)
+        self.share([findings], [])
 
     # --- values -----------------------------------------------------------------------------
 
@@ -508,6 +543,16 @@ class Dialect(Base):
     def total(self) -> int:
         """How much was counted."""
         return self.count.value
+
+    @query
+    def tasks(self, organisation: OrganisationId, after: Small = 0) -> dict[str, Any]:
+        """What its own entries wait for, and what others' do."""
+        found: list[Task] = []
+        for entry in self.entries.values():
+            if entry.number > after:
+                args, subject = {"number": entry.number}, f"entry {entry.number}"
+                found.append(Task(entry.owner, "change", args, subject, [], 0, due=entry.number))
+        return {"of": organisation, "tasks": found[:2], "next": 0}
 
     @migrate
     def renewed(self, from_version: int) -> None:

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from consensus.primitives.codec import encode
 from consensus.primitives.crypto import public_key, sha256
 from consensus.receipt import Receipt
 from contracts.runtime.registry import builtin_packages
+from contracts.sdk import testkit
 from contracts.sdk.commitments import Committed, commit
 from contracts.sdk.fields import (
     Blob,
@@ -35,6 +36,17 @@ from contracts.sdk.fields import (
 )
 from contracts.sdk.schemas import Properties, field_from
 from contracts.sdk.testkit import Refused, Testkit, organisation_id, read_package
+from tests.conformance.bills import bills
+from tests.conformance.calendars import calendars
+from tests.conformance.carriage import carriage
+from tests.conformance.credits import credits
+from tests.conformance.documents import documents
+from tests.conformance.invoicing import invoices
+from tests.conformance.medicines import inspections, medicines
+from tests.conformance.money import money
+from tests.conformance.parties import parties
+from tests.conformance.stocks import stocks
+from tests.conformance.withdrawals import withdrawals
 
 ROOT: Final = Path(__file__).parents[2]
 DIALECT: Final = ("tests/conformance/words.py", "tests/conformance/dialect.py")
@@ -86,8 +98,9 @@ class Scenario:
 
     def run(self) -> dict[str, Any]:
         digest = self.kit.registry.digest.hex()
-        for part in (self.people, self.batches, self.dialect, self.governance, self.everything,
-                     self.anything):  # fmt: skip
+        for part in (self.people, self.batches, self.carriage, self.documents, self.stocks,
+                     self.medicines, self.withdrawals, self.parties, self.money, self.dialect,
+                     self.governance, self.everything, self.anything):  # fmt: skip
             part()
         self.kit.replay()
         return {
@@ -122,6 +135,24 @@ class Scenario:
         self.called.add((contract, method))
         try:
             answer = self.kit.query(contract, method, **args)
+            self.lines.append(f"? {contract}.{method} {sha256(encode(answer)).hex()[:16]}")
+        except Refused as error:
+            self.lines.append(f"? {contract}.{method} {error.code}: {error.detail}")
+            return None
+        return answer
+
+    def check(
+        self,
+        contract: str,
+        method: str,
+        openings: Mapping[bytes, testkit.Committed] | None = None,
+        /,
+        **args: Any,
+    ) -> Any:
+        """A check over what the test kit committed to, or over these openings."""
+        self.called.add((contract, method))
+        try:
+            answer = self.kit.check(contract, method, openings, **args)
             self.lines.append(f"? {contract}.{method} {sha256(encode(answer)).hex()[:16]}")
         except Refused as error:
             self.lines.append(f"? {contract}.{method} {error.code}: {error.detail}")
@@ -218,7 +249,7 @@ class Scenario:
         self.call("wholesaler", "batch", "unpack", parent=unit)
         self.call("wholesaler", "batch", "observe", items=plain(lot), step="inspecting",
                   disposition="conformant")  # fmt: skip
-        self.call("wholesaler", "batch", "quarantine", items=plain(serials[0]), reason="damp")
+        self.call("wholesaler", "batch", "quarantine", items=plain(serials[0]), cause="DAMAGED")
         self.call("wholesaler", "batch", "ship", items=plain(serials[0]), consignee=PHARMACY)
         self.call("wholesaler", "batch", "release", items=plain(serials[0]))
         self.call("wholesaler", "batch", "ship", items=plain(*serials), consignee=PHARMACY)
@@ -226,15 +257,61 @@ class Scenario:
         self.call("pharmacy", "batch", "dispense", items=plain(serials[0]))
         self.call("maker", "batch", "transform", inputs=[amount(other, 200)],
                   outputs=[amount(f"01/{GTIN}/10/LOT3", 190)], expiry="2028-02-29")  # fmt: skip
-        self.call("maker", "batch", "recall", items=plain(lot), reason="wrong leaflet")
+        announcement = {"product": "Tablets", "reason": "wrong leaflet", "codes": "LOT"}
+        self.call("maker", "recall", "initiate", announcement=announcement, items=plain(lot))
         self.call("pharmacy", "batch", "dispense", items=plain(serials[1]))
-        self.call("regulator", "batch", "terminate_recall", items=plain(lot))
+        self.call("regulator", "recall", "classify", number=1, recall_class="II")
+        self.call("maker", "recall", "set_strategy", number=1, depth="RETAIL", level="E",
+                  disposal="RETURN")  # fmt: skip
+        self.call("wholesaler", "recall", "acknowledge", number=1, found="NONE_LEFT")
+        self.ask("recall", "dashboard", number=1)
+        self.call("maker", "recall", "complete", number=1)
+        self.call("maker", "recall", "complete", number=1, explanation="Used up.")
+        self.call("regulator", "recall", "terminate", number=1)
+        self.call("regulator", "recall", "release", number=1, grounds="All else was corrected.")
         self.call("pharmacy", "batch", "decommission", items=plain(serials[2]), state="DESTROYED")
         self.call("maker", "batch", "declare_error", event_id="event-1", reason="typing")
+        self.ask("recall", "recall", number=1)
         self.ask("batch", "item", item=lot)
         self.ask("batch", "item", item=serials[1])
         self.ask("batch", "trace", item=lot)
         self.ask("batch", "trace", item="01/09521321000018/10/NONE")
+
+    # --- shipment -----------------------------------------------------------------------------
+
+    def carriage(self) -> None:
+        carriage(self)
+
+    def documents(self) -> None:
+        documents(self)
+
+    def withdrawals(self) -> None:
+        withdrawals(self)
+
+    # --- owners, processes, settings ------------------------------------------------------------
+
+    def stocks(self) -> None:
+        stocks(self)
+
+    # --- quality, DSCSA -------------------------------------------------------------------------
+
+    def medicines(self) -> None:
+        inspections(self)
+        medicines(self)
+
+    # --- calendars, compliance ------------------------------------------------------------------
+
+    def parties(self) -> None:
+        calendars(self)
+        parties(self)
+        bills(self)
+        credits(self)
+
+    # --- claims and escrow ----------------------------------------------------------------------
+
+    def money(self) -> None:
+        money(self)
+        invoices(self)
 
     # --- everything that source may do ----------------------------------------------------------
 
@@ -261,6 +338,29 @@ class Scenario:
             self.starved(maker, "dialect", "lists", steps_max, values=NUMBERS)
             self.starved(maker, "dialect", "texts", steps_max, values=WORDS)
             self.starved(maker, "dialect", "keep", steps_max, numbers=NUMBERS)
+        hidden = self.kit.commit(["a", "b", "c"])
+        shown_to = {"shown_to": [WHOLESALER]}
+        self.call(maker, "dialect", "hide", number=7, secret=hidden.commitment, **shown_to)
+        self.call("pharmacy", "dialect", "hide", number=8, secret=hidden.commitment, **shown_to)
+        self.call(maker, "dialect", "hide", number=9, secret=bytes(32), **shown_to)
+        verdict = self.check("dialect", "long", number=7)
+        for number in (8, 9):
+            self.check("dialect", "long", number=number)
+        self.check("dialect", "long", {}, number=7)
+        wrong = hidden._replace(value=["a"])
+        self.check("dialect", "long", {hidden.commitment: wrong}, number=7)
+        no_texts = self.kit.commit(5).commitment
+        self.call(maker, "dialect", "hide", number=10, secret=no_texts, **shown_to)
+        self.check("dialect", "long", number=10)
+        findings = self.kit.commit(verdict["findings"]).commitment
+        judged = {"verdict": verdict["code"], "findings": findings}
+        self.call("wholesaler", "dialect", "judged", number=7, **judged)
+        self.call("wholesaler", "vault", "entitle", commitments=[hidden.commitment],
+                  organisations=[PHARMACY])  # fmt: skip
+        self.call("wholesaler", "vault", "erased", commitments=[hidden.commitment],
+                  reason="REQUEST")  # fmt: skip
+        self.ask("vault", "entry", commitment=hidden.commitment)
+        self.ask("vault", "entitled", commitments=[hidden.commitment, bytes(32)])
         self.call(maker, "dialect", "keep", numbers=[1, 2, 3])
         self.call("pharmacy", "dialect", "keep", numbers=[4, 2**59], kind="B")
         self.call("regulator", "dialect", "keep", numbers=[1])
@@ -279,6 +379,8 @@ class Scenario:
         for number in (1, 2**59, -5):
             self.ask("dialect", "entry", number=number)
         self.ask("dialect", "total")
+        self.ask("dialect", "tasks", organisation=MAKER)
+        self.ask("dialect", "tasks", organisation=MAKER, after=1)
 
     def trade(self) -> None:
         declared = self.kit.registry.schema()["dialect"]["methods"]["trade"]["args"]["properties"]
@@ -332,6 +434,7 @@ class Scenario:
         self.ask("governance", "proposal", proposal=1)
         self.ask("governance", "source", hash=sha256(b"import os\n"))
         self.ask("usage", "report")
+        self.ask("usage", "check_quota", steps=0, bytes=0, calls=0)
         self.ask("usage", "used_by", organisation=MAKER)
         self.ask("usage", "quota", organisation=MAKER)
         self.ask("usage", "check_quota", steps=1, bytes=0, calls=0)
@@ -356,8 +459,8 @@ class Scenario:
         for contract, method, declared in self.methods():
             properties = declared["args"]["properties"]
             args = {name: field_from(schema).example() for name, schema in properties.items()}
-            if declared["kind"] == "query":
-                self.ask(contract, method, **args)
+            if declared["kind"] != "call":
+                (self.ask if declared["kind"] == "query" else self.check)(contract, method, **args)
                 continue
             for who in ("maker", "pharmacy", "regulator", "elector0", "consortium", "clerk"):
                 self.call(who, contract, method, **args)
@@ -377,6 +480,8 @@ class Scenario:
             }
             if declared["kind"] == "query":
                 self.ask(contract, method, **args)
+            elif declared["kind"] == "check":
+                self.check(contract, method, **args)
             else:
                 self.call(people[lot.below(len(people))], contract, method, **args)
 

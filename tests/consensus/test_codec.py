@@ -120,12 +120,27 @@ def test_depth() -> None:
     with pytest.raises(CodecError) as caught:
         encode([deepest])
     assert caught.value.code == "TOO_DEEP"
+    maps: Any = 1
+    for _ in range(DEPTH_MAX):
+        maps = {"a": maps}
+    assert decode(encode(maps), bytes_max=100) == maps
+    for deeper in ({"a": maps}, {"a": [{"a": deepest}]}):
+        with pytest.raises(CodecError) as caught:
+            encode(deeper)
+        assert caught.value.code == "TOO_DEEP"
     with pytest.raises(CodecError) as caught:
         decode(b"\x91" * (DEPTH_MAX + 1) + b"\x01", bytes_max=100)
     assert caught.value.code == "TOO_DEEP"
 
 
+def test_tuples_are_lists() -> None:
+    assert encode((1, "a", None)) == encode([1, "a", None])
+    assert encode({"a": ((1, 2), ())}) == encode({"a": [[1, 2], []]})
+
+
 def test_size_limits() -> None:
+    raw = encode(b"x" * 100)
+    assert decode(raw, bytes_max=len(raw)) == b"x" * 100
     with pytest.raises(CodecError) as caught:
         decode(encode(b"x" * 100), bytes_max=101)
     assert caught.value.code == "TOO_LONG"
@@ -206,6 +221,15 @@ def test_a_wrong_field_is_named(at: int, value: Any, code: str) -> None:
         Sample.decode(encode(plain))
     assert caught.value.code == code
     assert f"Sample.{Sample.kinds()[at][0]}" in caught.value.message
+
+
+def test_what_just_fits_a_field() -> None:
+    for sample in (
+        Sample(0, False, "abc", b"\x01\x02", (), 0),
+        Sample(9, True, "a", b"\x01", (2**63 - 1, 0), 2**63 - 1),
+    ):
+        assert Sample.decode(sample.raw) == sample
+        assert Sample.from_json(sample.to_json()) == sample
 
 
 @pytest.mark.parametrize("plain", [[], GOOD.to_plain()[:-1], [*GOOD.to_plain(), 1], {"a": 1}, 7])

@@ -167,5 +167,12 @@ def test_bad_names_and_parts_are_refused(
 def test_the_longest_key_and_a_hashed_one_of_any_length() -> None:
     assert len(encode_key("c", "m", (b"x" * 89,))) == 96
     assert len(encode_key("c" * 24, "m" * 24, ("x" * 10_000, 1), hashed=True)) == 84
+    deepest = ((((1,),),),)
+    assert encode_key("c", "m", (digest_part(deepest),)) == encode_key(
+        "c", "m", (deepest,), hashed=True
+    )
+    with pytest.raises(InputError) as caught:
+        digest_part((deepest,))
+    assert caught.value.code == "KEY_TOO_DEEP"
     first = encode_key("c", "m", ("ab", "c"), hashed=True)
     assert first != encode_key("c", "m", ("a", "bc"), hashed=True)

@@ -135,6 +135,54 @@ def test_a_long_proof_is_refused_unread() -> None:
     assert not merkle.verify_consistency(bytes(32), 1, bytes(32), 2**62, proof)
 
 
+def test_the_longest_list_and_the_longest_proof_there_can_be() -> None:
+    """Leaf 2 of 2**63 - 1 lies 63 levels deep; that three leaves begin the list takes one more."""
+    size, third = merkle.SIZE_MAX, sha256(b"leaf 2").digest()
+    path = [sha256(bytes([number])).digest() for number in range(63)]
+    assert len(path) + 1 == merkle.PROOF_HASHES_MAX
+    fourth, pair, *rest = path
+    old = merkle.node_hash(pair, third)
+    new = merkle.node_hash(pair, merkle.node_hash(third, fourth))
+    for hashed in rest:
+        new = merkle.node_hash(new, hashed)
+    assert merkle.verify_inclusion_hash(new, size, 2, third, path)
+    assert merkle.verify_consistency(old, 3, new, size, [third, *path])
+    assert merkle.verify_consistency(new, size, new, size, [])
+    assert not merkle.verify_inclusion_hash(new, size + 1, 2, third, path)
+    assert not merkle.verify_consistency(old, 3, new, size + 1, [third, *path])
+    assert not merkle.verify_consistency(new, size + 1, new, size + 1, [])
+
+
+def test_no_proof_at_all_shows_no_beginning() -> None:
+    leaves = [bytes([number]) for number in range(8)]
+    new = merkle.root(leaves)
+    for old_size in range(1, 8):
+        old = merkle.root(leaves[:old_size])
+        assert not merkle.verify_consistency(old, old_size, new, 8, [])
+        assert not merkle.verify_consistency(new, old_size, new, 8, [])
+
+
+def test_every_hash_of_a_proof_has_32_bytes() -> None:
+    """Else two neighbours could be cut in another place, and another leaf have the same root."""
+    left, right = sha256(b"left").digest(), sha256(b"right").digest()
+    root = merkle.node_hash(left, right)
+    assert merkle.verify_inclusion_hash(root, 2, 0, left, [right])
+    assert not merkle.verify_inclusion_hash(root, 2, 0, left + right[:1], [right[1:]])
+    assert not merkle.verify_inclusion_hash(root, 2, 0, left[:-1], [left[-1:] + right])
+    old = merkle.node_hash(left, right)
+    new = merkle.node_hash(old, right)
+    assert merkle.verify_consistency(old, 2, new, 3, [right])
+    assert not merkle.verify_consistency(left + right[:1], 1, root, 2, [right[1:]])
+
+
+def test_frontiers_are_equal_by_what_they_hold() -> None:
+    one, other = merkle.Frontier().append(b"a"), merkle.Frontier().append(b"b")
+    assert one == merkle.Frontier().append(b"a") and one != other
+    assert one != merkle.Frontier() and one != one.to_plain()
+    assert len({one, merkle.Frontier().append(b"a"), other, merkle.Frontier()}) == 3
+    assert hash(one) != hash(other)
+
+
 @given(leaf_lists)
 def test_frontier_has_the_root_of_the_list(leaves: list[bytes]) -> None:
     frontier = merkle.Frontier()
@@ -149,6 +197,11 @@ def test_frontier_has_the_root_of_the_list(leaves: list[bytes]) -> None:
     again = merkle.Frontier.from_plain(frontier.to_plain())
     assert again == frontier
     assert again.append(b"next").root == mth([*leaves, b"next"])
+
+
+def test_the_largest_frontier() -> None:
+    plain = [merkle.SIZE_MAX, *[bytes(32)] * 63]
+    assert merkle.Frontier.from_plain(plain).to_plain() == plain
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,9 @@ def test_parse_gives_back_what_was_signed() -> None:
     assert tx.wire_id == sha256(GOOD.raw) and tx.tx_id == sha256(BODY.raw)
     assert tx.raw == GOOD.raw and tx.body.raw == BODY.raw
     shown = tx.to_json()
-    assert shown["tx_id"] == tx.tx_id.hex()
+    assert shown.keys() == {"tx_id", "wire_id", "body", "signature"}
+    assert (shown["tx_id"], shown["wire_id"]) == (tx.tx_id.hex(), tx.wire_id.hex())
+    assert shown["signature"] == tx.signature.hex()
     assert TransactionBody.from_json(shown["body"]) == BODY
 
 

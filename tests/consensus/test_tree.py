@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import combinations
 from random import Random
 
 import pytest
@@ -163,6 +164,40 @@ def test_a_tree_as_deep_as_keys_can_be() -> None:
     assert stored.apply({deepest: b"w"}) == naive_root(contents)
 
 
+def test_keys_that_leave_a_shared_beginning_at_any_nibble() -> None:
+    """Five keys have a page far below the root; others part from its path above it, at each nibble
+    and on each side, alone and in runs whose first, last or middle stays on the path."""
+    base = {bytes.fromhex(f"5555{nibble}580"): b"v" for nibble in "34567"}
+    leaving = ["4580", "6580", "5480", "5680", "554580", "556580", "555480", "555680"]
+    steps = [
+        dict.fromkeys(map(bytes.fromhex, chosen), value)
+        for size in (1, 2, 3)
+        for chosen in combinations([*leaving, "55553580", "55555680"], size)
+        for value in (b"w", None)
+    ]
+    for step in steps:
+        stored, cached = Stored(), Cached()
+        contents: Pairs = dict(base)
+        for changed in (dict(base), step):
+            stored.apply(changed)
+            cached.apply(changed)
+        for key, value in step.items():
+            contents.pop(key, None)
+            if value is not None:
+                contents[key] = value
+        assert tree.root_of(stored.slot) == tree.root_of(cached.slot) == naive_root(contents)
+        assert (stored.slot, stored.pages) == pages_of(contents)
+        for changed in (dict.fromkeys(step), dict(base)):
+            stored.apply(changed)
+        assert (stored.slot, stored.pages) == pages_of(base)
+
+
+def test_the_last_of_all_keys() -> None:
+    """Nothing is taken for its beginning."""
+    last = b"\xff" * tree.KEY_BYTES_MAX
+    assert Stored().apply({last: b"v"}) == naive_root({last: b"v"})
+
+
 def test_an_update_leaves_its_base_alone_and_reads_only_its_paths() -> None:
     stored = Stored()
     random = Random(1)
@@ -228,6 +263,16 @@ def test_a_damaged_page_is_not_taken_for_one(pairs: Pairs, data: st.DataObject) 
         assert caught.value.code == "STORE_CORRUPT"
 
 
+@pytest.mark.parametrize("size", [1, 32, 33])
+def test_a_slot_holds_more_than_a_hash_and_what_follows_it(size: int) -> None:
+    """33 bytes are a hash and a mark without the path, key or leaves that the mark announces."""
+    sizes = [0] * 15 + [size]
+    raw = b"".join(one.to_bytes(2, "big") for one in sizes) + bytes(size)
+    with pytest.raises(LocalFault) as caught:
+        tree.Page.decode(raw)
+    assert caught.value.code == "STORE_CORRUPT"
+
+
 def test_the_worked_examples_of_the_specification() -> None:
     names: list[tuple[str | int, ...]] = [("A7", 1), ("A7", 2), ("B1", 1)]
     pairs = {
@@ -248,3 +293,34 @@ def test_the_worked_examples_of_the_specification() -> None:
     leaves = [tree.leaf_hash(key, value) + b"\x01" + key for key, value in six.items()]
     sizes = bytes(2) + b"\x00\x28" * 6 + bytes(18)
     assert pages == {bytes.fromhex(path): sizes + b"".join(leaves)}
+
+
+@given(
+    st.dictionaries(st.binary(min_size=5, max_size=5), st.binary(max_size=3), max_size=80),
+    st.dictionaries(st.binary(min_size=5, max_size=5), st.none(), max_size=20),
+)
+def test_a_tree_built_at_once_is_the_one_that_grew(
+    pairs: Pairs, passing: dict[bytes, None]
+) -> None:
+    """The same slot and the same pages, whatever came and went before."""
+    stored = Stored()
+    stored.apply({**dict.fromkeys(passing, b"?"), **pairs})
+    stored.apply({key: None for key in passing if key not in pairs})
+    built = tree.build(sorted(pairs.items()), 0)
+    assert built.slot == stored.slot
+    assert {path: page.encode() for path, page in built.pages.items() if page} == stored.pages
+
+
+def test_what_can_not_be_built() -> None:
+    def code(*pairs: tuple[bytes, bytes]) -> str:
+        with pytest.raises(InputError) as caught:
+            tree.build(pairs, 0)
+        return caught.value.code
+
+    assert code((b"b", b""), (b"a", b"")) == code((b"a", b""), (b"a", b"")) == "KEY_ORDER"
+    assert code((b"", b"")) == "KEY_ORDER"
+    assert code((b"a" * 97, b"")) == "KEY_TOO_LONG"
+    assert code((b"a", b""), (b"ab", b"")) == "KEY_NOT_PREFIX_FREE"
+    many = [(b"k" * length, b"") for length in range(1, 9)]
+    assert code(*many) == "KEY_NOT_PREFIX_FREE"
+    tree.build([(b"a" * 96, b"")], 0)

@@ -185,6 +185,16 @@ def test_misses_double_up_to_a_bound() -> None:
     assert lapse.misses == SKIP_DOUBLINGS_MAX + 3
 
 
+def test_a_turn_missed_again_counts_with_those_before() -> None:
+    validators = consortium(4)
+    keys = [one.key for one in validators.members]
+    before = Turns((Lapse(keys[1], misses=2, skipped_until=90),))
+    block = content(101, keys[2], [0, 1, 2, 3], 4)
+    (lapse,) = turns_after(validators, validators, before, block, 3).lapses
+    assert (lapse.key, lapse.misses) == (keys[1], 3)
+    assert lapse.skipped_until == 101 + 4 * SKIP_TURNS * 4
+
+
 def test_misses_are_forgiven_after_as_long_a_time_as_the_last_one_cost() -> None:
     lapse = Lapse(bytes(32)).missed(100, 4).missed(300, 4)
     until = 300 + 2 * SKIP_TURNS * 4
@@ -257,6 +267,20 @@ def test_the_dead_go_before_the_slow_where_not_all_can_be_left_out() -> None:
     run = Run(4, dead={0}, absent=lambda _, position: position == 1).play(200)
     assert run.out() == {0}
     assert 1 in run.proposed[-8:]
+
+
+def test_the_longer_absent_goes_before_who_missed_more_turns() -> None:
+    """Where a quorum can do without one of them."""
+    validators = consortium(4)
+    one, other, third = (member.key for member in validators.members[1:])
+    lapses = [Lapse(one, 4, True), Lapse(other, 7, True), Lapse(third, 4, True, 9, 500)]
+    worst = out_of_turn(validators, Turns(tuple(sorted(lapses, key=lambda x: x.key))), 100, 3)
+    assert [lapse.key for lapse in worst] == [other]
+    even = [Lapse(one, 4, True), Lapse(third, 4, True, 1, 500)]
+    assert out_of_turn(validators, Turns(tuple(even)), 100, 3) == (even[1],)
+    assert [lapse.key for lapse in out_of_turn(validators, Turns(tuple(lapses)), 100, 1)] == [
+        *(other, third, one)
+    ]
 
 
 # --- liars ---------------------------------------------------------------------------------------
@@ -421,3 +445,10 @@ def test_everybody_is_in_the_order_exactly_once(
         assert lapse.skipped_until > old.skipped_until or not went_by
         if position != proposer:
             assert (lapse.absences > old.absences) <= (position not in seals)
+
+
+def test_whoever_has_one_absence_left_is_still_out_of_turn() -> None:
+    lapse = Lapse(b"k" * 32, absences=PRESENCE + 1, absent=True)
+    once = lapse.sealed(True, 4)
+    assert (once.absences, once.absent) == (1, True)
+    assert (once.sealed(True, 4).absences, once.sealed(True, 4).absent) == (0, False)

@@ -198,7 +198,8 @@ def test_governance_takes_code_for_runtimes_in_force_and_no_other_contract_asks(
     before = noted.registry.meter.left
     assert check("governance", 1, files) == "OK"
     price = before - noted.registry.meter.left
-    assert price == steps.SOURCE_BYTE * newer().size
+    package = newer()
+    assert price == steps.SOURCE_BYTE * package.size + steps.SOURCE_WORD * package.words
     assert check("governance", 0, files) == check("governance", 2, files) == "RUNTIME_NOT_IN_FORCE"
     assert check("batch", 1, files) == "NOT_AUTHORISED"
     assert check("governance", 1, [["notes/contract.py", "import os\n"]]) == "CONTRACT_REFUSED"

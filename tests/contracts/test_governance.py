@@ -820,7 +820,7 @@ def versions(council: Council) -> dict[str, int]:
 
 
 def test_the_code_that_runs_is_what_stands_in_the_state(council: Council) -> None:
-    assert versions(council) == {"identity": 1, "governance": 1, "usage": 1, "batch": 1}
+    assert versions(council) == {one.name: one.version for one in builtin_packages()}
     assert set(system.read_packages(council.state)) == set(builtin_packages())
 
 
@@ -886,6 +886,23 @@ def test_of_two_accepted_upgrades_to_one_version_the_second_fails(council: Counc
     assert council.shown(second)["failure"] == "VERSION_NOT_NEWER"
     council.ok(MAKER, "write", "notes", number=1, text="a")
     assert council.query("read", "notes", number=1) == "a!"
+
+
+def test_the_largest_of_the_contracts_that_come_with_the_chain_is_upgraded_by_vote(
+    council: Council,
+) -> None:
+    """With the usual tx_steps_max."""
+    largest = max(builtin_packages(), key=lambda one: one.size)
+    name = f'    name = "{largest.name}"\n'
+    files = []
+    for file in largest.files:
+        text = file.text.replace(name, f"{name}    version = {largest.version + 1}\n")
+        digest = council.ok(FIRST, "upload", "governance", text=text).result[0]
+        files.append({"path": file.path, "hash": digest})
+    named = {"name": largest.name, "version": largest.version + 1, "runtime": 1, "files": files}
+    council.decide(council.propose("contract", **named, height=30))
+    council.pass_blocks(30 - council.height)
+    assert versions(council)[largest.name] == largest.version + 1
 
 
 def test_contracts_that_are_not_even_voted_on(council: Council) -> None:
@@ -1008,12 +1025,12 @@ def test_every_kind_of_evidence_has_its_words() -> None:
 
 def test_events_tell_of_proposals_votes_and_decisions(council: Council) -> None:
     receipt = council.ok(FIRST, "propose_params", "governance", changes=SOON)
-    assert [event.name for event in receipt.events] == ["Proposed"]
+    assert [event.name for event in receipt.events] == ["Proposed", "Written"]
     vote = {"proposal": 1, "yes": True}
     council.ok(FIRST, "vote", "governance", **vote)
     council.ok(SECOND, "vote", "governance", **vote)
     receipt = council.ok(THIRD, "vote", "governance", **vote)
-    assert [event.name for event in receipt.events] == ["Voted", "ProposalDecided"]
+    assert [event.name for event in receipt.events] == ["Voted", "ProposalDecided", "Written"]
     assert receipt.events[1].fields["in_force"] == council.height + 2
 
 

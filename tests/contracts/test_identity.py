@@ -76,7 +76,8 @@ def test_genesis_refuses_organisations_that_cannot_be(change: dict[str, Any]) ->
 def test_the_consortium_admits_and_nobody_else(ledger: Ledger) -> None:
     ledger.refused("NOT_AUTHORISED", MAKER, "add_organisation", "identity", **new_organisation())
     receipt = ledger.ok(CONSORTIUM, "add_organisation", "identity", **new_organisation())
-    assert [event.name for event in receipt.events] == ["OrganisationRegistered", "KeyAdded"]
+    names = [event.name for event in receipt.events]
+    assert names == ["OrganisationRegistered", "KeyAdded", "Written"]
     again = new_organisation() | {"admin_key": bytes(32)}
     ledger.refused("ORGANISATION_KNOWN", CONSORTIUM, "add_organisation", "identity", **again)
     other = new_organisation(10)

@@ -171,13 +171,13 @@ class Other(Contract):
     @call
     def write_and_refuse(self) -> None:
         self.seen.put("a", "written")
-        self.emit("Written")
+        self.emit("Wrote")
         refuse("OTHER_NO", "no")
 
     @call
     def write(self) -> None:
         self.seen.put("a", "written")
-        self.emit("Written")
+        self.emit("Wrote")
 
     @call
     def back(self) -> Any:

@@ -73,6 +73,7 @@ def test_killed_frozen_and_well_again(net: Devnet) -> None:
     net.equal_chains()
 
 
+@pytest.mark.long
 def test_a_node_that_ended_by_itself_tells_why(net: Devnet) -> None:
     node = net.nodes[4]
     net.network.stop([node])

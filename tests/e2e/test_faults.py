@@ -151,7 +151,7 @@ def test_a_key_in_use(net: Devnet) -> None:
     process = net.network.process(node)
     assert process is not None
     copy = dataclasses.replace(node, name="copy")
-    leave_out = shutil.ignore_patterns("chain", "lock", "node.log")
+    leave_out = shutil.ignore_patterns("chain", "lock", "node.log", "admin.sock")
     shutil.copytree(folder(net, node), folder(net, copy), ignore=leave_out)
     try:
         found = run_node(net.network, copy)

@@ -12,7 +12,7 @@ from cli.client import Client
 from node.flight import Recording, Replay, read_recording
 from tests.e2e.support import PARAMS, Devnet, devnet, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

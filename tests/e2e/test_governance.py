@@ -106,6 +106,7 @@ def test_a_validator_is_added_and_removed_by_vote_under_load(
     tell(check(net, load))
 
 
+@pytest.mark.long
 def test_a_key_is_rotated_and_parameters_change_under_load(
     net: Devnet, load: Load, tell: Tell
 ) -> None:

@@ -62,6 +62,7 @@ def test_two_killed_stop_the_chain(net: Devnet) -> None:
     net.equal_chains()
 
 
+@pytest.mark.long
 def test_kills_and_resubmission(net: Devnet, tell: Tell) -> None:
     """Whatever dies, every transaction ends once and in the same way for everybody."""
     load = under_load(net, 10_000)

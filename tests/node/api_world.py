@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import trio
+from fastapi import FastAPI
 
 from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import InputError, LocalFault, TxRejected
@@ -23,6 +24,7 @@ from node.api.service import (
     SubmitResult,
     TxStatus,
 )
+from node.proving import Prover
 
 CHAIN_ID = sha256(b"a chain for tests")
 
@@ -41,6 +43,7 @@ class MemoryNode:
     time_ms: int = 1_700_000_000_000
     commit_on_submit: bool = True
     failing_code: str = "OK"
+    prover: Prover | None = None
 
     def __post_init__(self) -> None:
         self.changed = trio.Event()
@@ -133,14 +136,17 @@ class MemoryNode:
                     yield record
             await changed.wait()
 
-    async def query(self, contract: str, method: str, args: dict[str, Any]) -> QueryResult:
+    async def query(
+        self, contract: str, method: str, args: dict[str, Any], height: int | None = None
+    ) -> QueryResult:
         if contract != "batch":
             raise InputError("UNKNOWN_CONTRACT", f"there is no contract {contract!r}")
         if method == "crash":
             raise RuntimeError("a secret of the implementation")
         if method == "disk":
             raise LocalFault("STORE_IO", "/a/secret/path is gone")
-        return QueryResult(len(self.blocks), {"method": method, "args": args, "raw": b"\xff"})
+        at = len(self.blocks) if height is None else height
+        return QueryResult(at, {"method": method, "args": args, "raw": b"\xff"})
 
     async def block(self, height: int | None) -> dict[str, Any] | None:
         height = len(self.blocks) if height is None else height
@@ -148,6 +154,9 @@ class MemoryNode:
 
     async def block_bytes(self, height: int) -> bytes | None:
         return b"block %d" % height if 1 <= height <= len(self.blocks) else None
+
+    async def block_receipts(self, height: int) -> bytes | None:
+        return b"\x90" if await self.block_bytes(height) is not None else None
 
     def status(self) -> dict[str, Any]:
         return {
@@ -187,12 +196,15 @@ class Running:
         self._up = threading.Event()
         self._thread = threading.Thread(target=trio.run, args=(self._main,), daemon=True)
 
+    def _app(self) -> FastAPI:
+        return make_app(self.node, prover=self.node.prover)
+
     async def _main(self) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self._scope = trio.CancelScope()
         with self._scope:
             async with trio.open_nursery() as nursery:
-                address = await nursery.start(serve_api, make_app(self.node), "127.0.0.1:0")
+                address = await nursery.start(serve_api, self._app(), "127.0.0.1:0")
                 self.url = f"http://{address}"
                 self._up.set()
 

@@ -18,6 +18,7 @@ from node.chain import Chain, Outcome
 from node.clock import InlineBlocking
 from node.store.kv import KV
 from node.store.memory import MemoryKV
+from node.store.retention import EVERY_BLOCK, Retention
 from node.workers import InlineVerifier
 from tests.sim.world import EPOCH_MS, consensus_key, document, seed_of, shared
 
@@ -59,6 +60,7 @@ class OneChain:
     numbers: int = 0
     keys: dict[str, bytes] = field(default_factory=dict)
     """Other consensus keys than those made of the validators' names."""
+    retention: Retention = EVERY_BLOCK
 
     def __post_init__(self) -> None:
         made = document(self.params, self.validators, 1)
@@ -70,7 +72,9 @@ class OneChain:
         self.chain = self.open()
 
     def open(self) -> Chain:
-        return Chain(self.document, self.kv, InlineBlocking(), InlineVerifier(), shared)
+        return Chain(
+            self.document, self.kv, InlineBlocking(), InlineVerifier(), shared, self.retention
+        )
 
     def transaction(
         self,

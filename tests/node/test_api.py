@@ -233,6 +233,9 @@ async def test_blocks_and_documents() -> None:
         assert (await client.get("/v1/blocks/2/bytes")).content == b"block 2"
         assert error_code(await client.get("/v1/blocks/3/bytes")) == (404, "BLOCK_NOT_FOUND")
         assert error_code(await client.get("/v1/blocks/x/bytes")) == (400, "BAD_HEIGHT")
+        assert (await client.get("/v1/blocks/2/receipts")).content == b"\x90"
+        missing = await client.get("/v1/blocks/3/receipts")
+        assert error_code(missing) == (404, "BLOCK_NOT_FOUND")
         assert (await client.get("/v1/contracts")).json() == {"batch": {"methods": {}}}
         assert (await client.get("/v1/genesis")).json() == {"name": "test"}
         assert (await client.get("/v1/status")).json()["height"] == 2
@@ -283,6 +286,7 @@ async def test_unknown_paths_methods_and_the_description() -> None:
         "/v1/query/{contract}/{method}",
         "/v1/blocks/{height}",
         "/v1/blocks/{height}/bytes",
+        "/v1/blocks/{height}/receipts",
         "/v1/contracts",
         "/v1/genesis",
         "/v1/positions",
@@ -473,12 +477,19 @@ async def test_a_reader_that_does_not_read_cannot_hold_up_the_shutdown(
 async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "CONNECTIONS_MAX", 1)
     async with served(MemoryNode()) as client:
-        assert (await client.get("/health/live")).status_code == 200
         assert client.base_url.port
-        second = await trio.open_tcp_stream(client.base_url.host, client.base_url.port)
-        with trio.fail_after(5):
-            assert await second.receive_some(1) == b""
-        await second.aclose()
+        async with client.stream("GET", "/v1/positions?since=0") as busy:
+            assert busy.status_code == 200
+            second = await trio.open_tcp_stream(client.base_url.host, client.base_url.port)
+            with trio.fail_after(5):
+                assert await second.receive_some(1) == b""
+            await second.aclose()
+        with trio.fail_after(10):  # the server notices in a moment that the stream has gone
+            while True:
+                with suppress(httpx.RemoteProtocolError, httpx.ReadError):
+                    assert (await client.get("/health/live")).status_code == 200
+                    break
+                await trio.sleep(0.05)
         assert (await client.get("/health/live")).status_code == 200
 
 

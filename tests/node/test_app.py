@@ -13,7 +13,7 @@ from cli.network import Network
 from cli.sample_trade import load_sample_trade
 from consensus.params import Params
 from consensus.primitives.errors import InputError, LocalFault, PeerFault
-from node.app import Keys, _check_hello, _check_membership, _expected, open_keys, run_node
+from node.app import Keys, _check_membership, check_hello, expected, open_keys, run_node
 from node.clock import InlineBlocking, SystemClock
 from node.config import NodeConfig, load
 from node.keystore import read_passphrase
@@ -88,8 +88,8 @@ async def test_one_that_nobody_admitted_may_start_but_not_with_another_s_key(
 
 
 def test_another_genesis_is_named_to_the_peer() -> None:
-    assert _check_hello(b"a" * 32, b"a" * 32) is None
-    told = _check_hello(b"a" * 32, b"b" * 32)
+    assert check_hello(b"a" * 32, b"a" * 32) is None
+    told = check_hello(b"a" * 32, b"b" * 32)
     assert told is not None and "another genesis" in told and "6262" in told
 
 
@@ -100,10 +100,10 @@ def test_the_fault_that_matters_is_shown() -> None:
         "many",
         [ValueError("x"), BaseExceptionGroup("inner", [PeerFault("X", ""), fault])],
     )
-    assert _expected(group) is fault
+    assert expected(group) is fault
     user = InputError("CONFIG_INVALID", "x")
-    assert _expected(BaseExceptionGroup("many", [ValueError("x"), user])) is user
-    assert isinstance(_expected(BaseExceptionGroup("many", [ValueError("x")])), ValueError)
+    assert expected(BaseExceptionGroup("many", [ValueError("x"), user])) is user
+    assert isinstance(expected(BaseExceptionGroup("many", [ValueError("x")])), ValueError)
 
 
 def test_a_wrong_start_leaves_the_folder_as_it_was(network: Network, tmp_path: Path) -> None:

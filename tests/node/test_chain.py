@@ -327,7 +327,8 @@ async def test_foreign_and_damaged_stores_have_codes() -> None:
         kv.write([(key, value)], sync=True)
         return code_of(one.open)
 
-    assert await damaged(schema.VERSION, b"\x63") == "STORE_VERSION"
+    assert await damaged(schema.VERSION, b"\x63") == "STORE_NEWER"
+    assert await damaged(schema.VERSION, b"\x02") == "STORE_VERSION"
     assert await damaged(schema.CHAIN_ID, bytes(32)) == "STORE_FOREIGN"
     assert await damaged(schema.TIP, None) == "STORE_CORRUPT"
     assert await damaged(schema.TIP, b"\xff") == "STORE_CORRUPT"

@@ -179,6 +179,7 @@ async def test_a_release_with_other_contracts_runs_the_chain_s_own(
     one.kv = MemoryKV()
     # Whatever sources this release has, nobody asks for them.
     monkeypatch.setattr(registry, "ROOT", tmp_path)
+    builtin_packages.cache_clear()
     with pytest.raises(OSError):
         builtin_packages()
     one.chain = opened(one.document, one.kv)

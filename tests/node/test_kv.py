@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.primitives.errors import LocalFault
+from node.store.held import HeldKV
 from node.store.kv import KV, LevelKV
 from node.store.memory import MemoryKV
 
 
-@pytest.fixture(params=["level", "memory"])
+@pytest.fixture(params=["level", "memory", "held"])
 def kv(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KV]:
-    store: KV = LevelKV(tmp_path / "a" / "db") if request.param == "level" else MemoryKV()
+    stores: dict[str, Callable[[], KV]] = {
+        "level": lambda: LevelKV(tmp_path / "a" / "db"),
+        "memory": MemoryKV,
+        "held": lambda: HeldKV(MemoryKV()),
+    }
+    store = stores[request.param]()
     yield store
     store.close()
 
@@ -93,6 +99,43 @@ def test_a_crash_of_memory_loses_what_was_not_synced() -> None:
     assert kv.get(b"a") == b"2"
 
 
+def test_held_batches_are_read_at_once_and_reach_the_disk_as_one() -> None:
+    disk = MemoryKV()
+    kv = HeldKV(disk)
+    kv.write([(b"a", b"1"), (b"b", b"1"), (b"c", b"1")], sync=True)
+    kv.hold([(b"a", b"2"), (b"b", None), (b"d", b"2")])
+    kv.hold([(b"a", b"3"), (b"e", b"3")])
+    expected = [(b"a", b"3"), (b"c", b"1"), (b"d", b"2"), (b"e", b"3")]
+    assert [kv.get(bytes([key])) for key in b"abcde"] == [b"3", None, b"1", b"2", b"3"]
+    assert list(kv.scan(b"a", b"z")) == expected
+    assert list(kv.scan(b"b", b"e", reverse=True)) == [(b"d", b"2"), (b"c", b"1")]
+    disk.crash()
+    assert list(disk.scan(b"a", b"z")) == [(b"a", b"1"), (b"b", b"1"), (b"c", b"1")]
+    kv.write([(b"c", None), (b"e", b"4")], sync=True)
+    disk.crash()
+    assert list(disk.scan(b"a", b"z")) == [(b"a", b"3"), (b"d", b"2"), (b"e", b"4")]
+    assert list(kv.scan(b"a", b"z")) == list(disk.scan(b"a", b"z"))
+
+
+def test_what_is_held_waits_for_a_write_that_succeeds() -> None:
+    class Full(MemoryKV):
+        full = True
+
+        def write(self, operations: Iterable[tuple[bytes, bytes | None]], *, sync: bool) -> None:
+            if self.full:
+                raise LocalFault("DISK_FULL", "no space")
+            super().write(operations, sync=sync)
+
+    disk = Full()
+    kv = HeldKV(disk)
+    kv.hold([(b"a", b"1")])
+    assert fault(lambda: kv.write([(b"b", b"1")], sync=True)) == "DISK_FULL"
+    assert (kv.get(b"a"), kv.get(b"b")) == (b"1", None)
+    disk.full = False
+    kv.write([], sync=True)
+    assert list(disk.scan(b"", b"z")) == [(b"a", b"1")]
+
+
 def test_level_keeps_what_was_written(tmp_path: Path) -> None:
     kv = LevelKV(tmp_path / "db")
     kv.write([(b"a", b"1")], sync=True)
@@ -111,6 +154,9 @@ def fault(action: Callable[[], object]) -> str:
 def test_a_folder_is_open_once(tmp_path: Path) -> None:
     kv = LevelKV(tmp_path / "db")
     assert fault(lambda: LevelKV(tmp_path / "db")) == "STORE_LOCKED"
+    with pytest.raises(LocalFault) as caught:
+        LevelKV(tmp_path / "db")
+    assert "b'" not in caught.value.message  # LevelDB's words, not Python's
     kv.close()
     LevelKV(tmp_path / "db").close()
 
@@ -165,3 +211,18 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
     assert fault(fill) == "DISK_FULL"
     kv.close()
+
+
+def test_a_snapshot_does_not_see_later_writes(kv: KV) -> None:
+    kv.write([(b"a", b"1"), (b"b", b"1"), (b"c", b"1")], sync=False)
+    first = kv.snapshot()
+    kv.write([(b"b", b"2"), (b"c", None), (b"d", b"2")], sync=True)
+    second = kv.snapshot()
+    kv.write([(b"b", None)], sync=True)
+    assert [first.get(key) for key in (b"a", b"b", b"c", b"d")] == [b"1", b"1", b"1", None]
+    assert list(first.scan(b"a", b"z")) == [(b"a", b"1"), (b"b", b"1"), (b"c", b"1")]
+    assert list(first.scan(b"a", b"c", reverse=True)) == [(b"b", b"1"), (b"a", b"1")]
+    assert list(second.scan(b"a", b"z")) == [(b"a", b"1"), (b"b", b"2"), (b"d", b"2")]
+    first.close()
+    second.close()
+    assert list(kv.scan(b"a", b"z")) == [(b"a", b"1"), (b"d", b"2")]

@@ -13,6 +13,7 @@ import sys
 import structlog
 import trio
 
+from consensus.primitives.errors import PeerFault
 from p2p.host import Host, HostConfig
 from p2p.link import LinkLimits
 from p2p.ports import Channel, PeerAddress
@@ -34,6 +35,9 @@ class Teller:
 
     async def on_disconnect(self, peer: bytes, reason: str) -> None:
         say("disconnect", KEYS.index(peer), reason)
+
+    def on_fault(self, peer: bytes, fault: PeerFault) -> None:
+        say("fault", KEYS.index(peer), fault.code)
 
     async def on_message(self, peer: bytes, channel: Channel, payload: bytes) -> None:
         if int.from_bytes(payload, "big") != self.received[peer]:

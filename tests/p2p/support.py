@@ -9,6 +9,7 @@ from typing import Any
 import trio
 
 from consensus.primitives.crypto import public_key
+from consensus.primitives.errors import PeerFault
 from p2p.host import Host, HostConfig
 from p2p.link import LinkLimits
 from p2p.ports import Channel, PeerAddress
@@ -33,6 +34,7 @@ class Recorder:
     def __init__(self) -> None:
         self.connects: list[bytes] = []
         self.disconnects: list[tuple[bytes, str]] = []
+        self.faults: list[tuple[bytes, str]] = []
         self.messages: list[tuple[bytes, Channel, bytes]] = []
         self.answer: Callable[[bytes, bytes], Awaitable[bytes]] | None = None
         self.take: Callable[[bytes, Channel, bytes], Awaitable[None]] | None = None
@@ -47,6 +49,10 @@ class Recorder:
 
     async def on_disconnect(self, peer: bytes, reason: str) -> None:
         self.disconnects.append((peer, reason))
+        self._note()
+
+    def on_fault(self, peer: bytes, fault: PeerFault) -> None:
+        self.faults.append((peer, fault.code))
         self._note()
 
     async def on_message(self, peer: bytes, channel: Channel, payload: bytes) -> None:

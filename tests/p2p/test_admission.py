@@ -26,6 +26,7 @@ async def test_an_admitted_peer_is_dialled_by_either_side(net: Net) -> None:
     third = await net.start(2, {0: first.listen_address})
     first.admit([entry(1, second.listen_address), entry(2)])
     await net.handlers[2].until_counts(1, 0)
+    await net.handlers[0].until_counts(2, 0)
     assert first.connected() == (KEYS[1], KEYS[2])
     assert third.connected() == (KEYS[0],)
     assert net.handlers[0].disconnects == [], "those who stay keep their connection"

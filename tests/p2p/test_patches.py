@@ -228,6 +228,16 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == "LIBP2P_VERSION"
 
 
+def test_what_is_not_used_of_libp2p_is_not_loaded() -> None:
+    code = (
+        "import sys, p2p.host;"
+        "loaded = {one.split('.')[0] for one in sys.modules};"
+        "assert not loaded & {'aioquic', 'trio_websocket', 'requests', 'zeroconf'}, loaded;"
+        "assert 'libp2p.host.basic_host' not in sys.modules"
+    )
+    assert stderr_of(code) == b""
+
+
 def test_libp2p_is_imported_in_two_files_only() -> None:
     importers = set()
     for path in ROOT.glob("*/**/*.py"):

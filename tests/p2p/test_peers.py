@@ -37,7 +37,7 @@ def test_admission() -> None:
     assert not closed.admits(OWN, 0)
     assert opened.admits(stranger, 0)
     assert not opened.admits(OWN, 0)
-    closed.met(ONE).bar(100)
+    closed.met(ONE).bar("BAD_VOTE", 100)
     assert not closed.admits(ONE, 100 + BAR_S - 0.1)
     assert closed.admits(ONE, 100 + BAR_S)
 

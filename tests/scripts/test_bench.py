@@ -6,7 +6,14 @@ import random
 import pytest
 
 from consensus.transaction import Transaction
-from scripts import bench, bench_contracts
+from scripts import (
+    bench,
+    bench_contracts,
+    bench_finance,
+    bench_proofs,
+    bench_snapshot,
+    bench_supply,
+)
 from scripts import bench_stages as stages
 from scripts.bench_load import BenchFailed, LoadResult, Seen, Sender, Watch, percentile
 from scripts.bench_network import Use, cost, summary
@@ -101,6 +108,66 @@ def test_a_replaced_worker_is_told_and_an_unknown_figure_left_out():
     assert costs["disk_written_bytes_per_tx"] is None
 
 
+SUPPLY_ROW = {
+    "call": "batch.ship, of a lot", "steps": 31_351, "us": 250.0, "steps_per_us": 125.4,
+    "tx_bytes": 272, "receipt_bytes": 888,
+}  # fmt: skip
+
+
+def test_every_call_of_trade_has_a_row():
+    found = bench_supply.measure(1)
+    rows = {row["call"]: row for row in found["calls"]}
+    assert len(rows) == len(found["calls"])
+    names = {name.split(",")[0] for name in rows}
+    assert names >= {
+        *(f"batch.{name}" for name in (
+            "commission", "pack", "unpack", "ship", "receive", "split", "merge", "transform",
+            "quarantine", "release", "dispense", "decommission",
+        )),
+        "epcis.capture", "dscsa.ship", "a hold spreads", "notices go out",
+        *(f"quality.{name}" for name in ("request", "record_results", "review", "approve")),
+        *(f"recall.{name}" for name in ("initiate", "classify", "set_strategy", "acknowledge")),
+        *(f"shipment.{name}" for name in (
+            "book", "hand_over", "position", "equipment_event", "transport_event",
+        )),
+    }  # fmt: skip
+    for row in rows.values():
+        assert row["steps"] > 1_000 and row["us"] > 0 and row["receipt_bytes"] > 50
+        assert row["steps_per_us"] == pytest.approx(row["steps"] / row["us"], rel=0.01)
+        assert (row["tx_bytes"] == 0) == ("each" in row["call"])
+    one, hundred = (rows[f"batch.commission, {what}"] for what in ("a lot", "100 serials"))
+    assert hundred["steps"] > 10 * one["steps"] and hundred["tx_bytes"] > 10 * one["tx_bytes"]
+    assert len(bench_supply.cells(found)) == 1 + len(rows)
+    assert all(name in bench_supply.verdict(found) for name in found["dear"])
+
+
+def test_every_call_of_trade_finance_has_a_row():
+    found = bench_finance.measure_finance(1)
+    rows = {row["call"]: row for row in found["calls"]}
+    assert len(rows) == len(found["calls"])
+    assert {name.split(",")[0] for name in rows} >= {
+        *(f"compliance.{name}" for name in ("apply", "decide", "follow_up")),
+        *(f"claims.{name}" for name in ("issue", "pay", "request", "examined")),
+        *(f"escrow.{name}" for name in ("propose", "agree", "fund", "approve", "release")),
+        *(f"credit.{name}" for name in ("apply", "propose", "issue", "advise", "examined")),
+        *(f"invoices.{name}" for name in ("register", "accept", "offer", "finance", "settle")),
+        *(f"bill.{name}" for name in ("issue", "pledge", "consent", "transfer", "surrender")),
+    }
+    for row in rows.values():
+        assert row["steps"] > 1_000 and row["us"] > 0 and row["tx_bytes"] > 150
+
+
+def test_calls_that_take_over_twice_what_their_steps_promise_are_named():
+    rows = [
+        {"call": "cheap", "steps_per_us": 120.0},
+        {"call": "at the limit", "steps_per_us": 50.0},
+        {"call": "dear", "steps_per_us": 49.9},
+    ]
+    assert bench_supply.dear(rows) == ["dear"]
+    assert bench_supply.verdict({"dear": ["dear"]}).endswith(": dear.")
+    assert bench_supply.verdict({"dear": []}).endswith(": none.")
+
+
 def test_the_report_has_the_keys_that_days_are_compared_by(tmp_path):
     row = summary(some_result(), dict.fromkeys(("aa", "bb", "cc", "dd"), 250))
     row |= cost([use(1.0)] * 4, [use(2.0, written=None)] * 4, 0.5, 4) | {"note": ""}
@@ -109,6 +176,10 @@ def test_the_report_has_the_keys_that_days_are_compared_by(tmp_path):
         {"concurrency": 16} | row | {"committed_tps": 9.0, "note": "odd"},
     ]
     rows = {"open": [{"rate_tps": 10} | row], "closed": closed}
+    proofs = {}
+    tree = stages.tree(
+        tmp_path / "tree", 2_000, 1, lambda kv: proofs.update(bench_proofs.measure(kv, 2_000, 100))
+    )
     report = bench.headline(rows, closed[1]) | {
         "date": "2026-01-01",
         "commit": None,
@@ -121,7 +192,11 @@ def test_the_report_has_the_keys_that_days_are_compared_by(tmp_path):
         "replay_tps": 1.0,
         "stages": stages.verifying(200) | stages.executing(tmp_path / "execute", 1),
         "contracts": bench_contracts.measure(1),
-        "tree": {"sizes": {"10k": stages.tree(tmp_path / "tree", 2_000, 1)}},
+        "supply": {"calls": [SUPPLY_ROW], "dear": []},
+        "finance": {"calls": [SUPPLY_ROW], "dear": []},
+        "tree": {"sizes": {"10k": tree}},
+        "proofs": proofs | {"sizes": {"10k": proofs}},
+        "snapshot": bench_snapshot.measure(tmp_path / "snapshot", 2_000, 12, tries=1),
     }  # fmt: skip
     report = json.loads(json.dumps(report))
     assert report["network"]["committed_tps"] == 9
@@ -135,9 +210,14 @@ def test_the_report_has_the_keys_that_days_are_compared_by(tmp_path):
     for name in ("transfer_us", "instrumentation_ratio", "arithmetic_ratio", "load_ms"):
         assert report["contracts"][name] > 0
     assert report["tree"]["sizes"]["10k"]["us_per_key"] > 0
+    for name in ("make_p99_ms", "check_p99_ms", "bytes_max"):
+        assert report["proofs"][name] > 0
+    for name in ("make_s", "restore_s", "restart_s", "rss_mb", "bytes"):
+        assert report["snapshot"][name] > 0
     text = bench.tables(report)
     assert "closed 16" in text and "open 10 tx/s" in text
     assert "closed 16: odd." in text.splitlines()
+    assert "| batch.ship, of a lot | 31,351 |" in text
     assert not (tmp_path / "tree").exists(), "scratch data stays behind"
     widths = {
         line.count("|") for line in text.splitlines() if line.startswith(("| load", "| closed"))

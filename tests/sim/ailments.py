@@ -18,6 +18,7 @@ from consensus.params import Params
 from consensus.primitives.errors import HansaError
 from node.doctor.examine import diagnose
 from node.doctor.findings import DEGRADED, NOTICE, STOPPED, Finding
+from node.node import Node
 from node.vitals import Disk, Vitals, vitals_of
 from tests.sim.governance import admit
 from tests.sim.liars import Lie, make_liar
@@ -304,9 +305,20 @@ async def catching_up(world: World) -> None:
         world.make_vote_log(name)
         world.start(name)
     await world.reach(20, ALL)
-    world.machines["f0"].disk.slow_ms = 40
-    node = world.start("f0")
-    await world.until(lambda: node.chain.height > 3)
+    for name in ALL:
+        _answers_slowly(world.node(name))
+    world.start("f0")
+    await trio.sleep(3)
+
+
+def _answers_slowly(node: Node) -> None:
+    answer = node.on_request
+
+    async def slowly(peer: bytes, payload: bytes) -> bytes:
+        await trio.sleep(5)
+        return await answer(peer, payload)
+
+    node.on_request = slowly  # type: ignore[method-assign]
 
 
 @row(
@@ -317,7 +329,7 @@ async def validator_behind(world: World) -> None:
     await begin(world)
     await world.crash("v3")
     await world.reach(60, ["v0"], 400)
-    world.machines["v3"].disk.slow_ms = 200
+    world.machines["v3"].disk.slow_ms = 10_000
     world.start("v3")
     await trio.sleep(8)
 

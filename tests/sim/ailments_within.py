@@ -195,7 +195,7 @@ async def diverging_self(world: World) -> None:
         await trio.sleep_forever()
 
     # Its last moments, before it meets the certified block.
-    node.engine.block_fetched = hold  # type: ignore[assignment]
+    node.engine.blocks_fetched = hold  # type: ignore[assignment]
     await builds.hand_in(world, [builds.labelled(world, 1)])
     await world.until(lambda: bool(node.engine.observed.reports))
 

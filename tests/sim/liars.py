@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from consensus.messages import Vote, decode_vote, encode_vote
 from consensus.pbft.state import State
 from consensus.primitives.crypto import public_key, sign
+from consensus.primitives.errors import PeerFault
 from node.node import Node
 from p2p.ports import Channel, Handler, Network, PeerAddress
 from tests.sim.world import Join, Machine, World, seed_of
@@ -132,6 +133,9 @@ class _Ears:
     async def on_disconnect(self, peer: bytes, reason: str) -> None:
         await self._node.on_disconnect(peer, reason)
 
+    def on_fault(self, peer: bytes, fault: PeerFault) -> None:
+        self._node.on_fault(peer, fault)
+
     async def on_message(self, peer: bytes, channel: Channel, payload: bytes) -> None:
         if channel is Channel.CONSENSUS:
             vote = decode_vote(payload)
@@ -177,6 +181,9 @@ class _Mouth:
 
     def drop(self, peer: bytes, reason: str) -> None:
         self._network.drop(peer, reason)
+
+    def accuse(self, peer: bytes, fault: PeerFault) -> None:
+        self._network.accuse(peer, fault)
 
     def admit(self, peers: Iterable[PeerAddress]) -> None:
         self._network.admit(peers)

@@ -100,6 +100,8 @@ class Play:
         self._down_until: dict[str, float] = {}
         self._frail: dict[str, int] = {}
         """Who may have forgotten votes -> the height with which that is over, once it votes."""
+        self._may_have_zeros: set[str] = set()
+        """Whose vote log a power cut may leave with zeros."""
         self._ended_at = 0.0
         self._loaded = False
 
@@ -194,6 +196,7 @@ class Play:
     # --- machines ----------------------------------------------------------------------------
 
     def _start(self, name: str) -> None:
+        self._look_for_zeros(name)
         try:
             self.world.start(name, mempool=Mempool(txs_max=self.storm.mempool_max))
         except LocalFault as error:
@@ -203,7 +206,29 @@ class Play:
             self._repair(name, error.code)
             self._down_until[name] = trio.current_time() + 1.0
 
+    def _allowed(self, name: str, loss: Loss | None) -> Loss | None:
+        """Zeros at the end of a vote log's last record may stand for a vote that others heard, so
+        its validator looks on as if it had forgotten: as few of them as may forget."""
+        if loss is None or not loss.zeros or not self.world.machines[name].validator:
+            return loss
+        if len(self._may_have_zeros | self._frail.keys() | self.world.liars | {name}) > (
+            self.storm.frail_max
+        ):
+            return replace(loss, zeros=False)
+        self._may_have_zeros.add(name)
+        return loss
+
+    def _look_for_zeros(self, name: str) -> None:
+        disk = self.world.machines[name].disk
+        if name in self._may_have_zeros and name not in self._frail:
+            try:
+                wal._split(disk.contents() or b"")
+            except LocalFault as error:
+                self.tell(f"{name} has no usable vote log: {error.message}")
+                self._frail[name] = self.oracle.voted(consensus_key(name))
+
     async def _crash(self, name: str, down_s: float, loss: Loss | None) -> None:
+        loss = self._allowed(name, loss)
         self._down_until[name] = trio.current_time() + down_s
         if self.world.machines[name].node is not None:
             await self.world.crash(name, loss)
@@ -289,7 +314,8 @@ class Play:
         if isinstance(fault, Skew):
             machine.clock.skew_ms = fault.skew_ms
         elif isinstance(fault, BadDisk):
-            disk.plan(fault.fault, fault.after, fault.operation)
+            struck = replace(fault.fault, loss=self._allowed(fault.name, fault.fault.loss))
+            disk.plan(struck, fault.after, fault.operation)
         elif isinstance(fault, Rot):
             if machine.node is not None:  # else it may be empty
                 disk.kv.damage(self.rng)
@@ -345,7 +371,10 @@ class Play:
         name, what = fault.name, fault.what
         machine = self.world.machines[name]
         votes = what != "chain" and machine.validator
-        if votes and len(self._frail.keys() | self.world.liars | {name}) > self.storm.frail_max:
+        if what == "backup" and self.storm.limits.tolerated_liars == 0:
+            return  # can fork there: rule 9, "Where t is 0"
+        unsound = self._may_have_zeros | self._frail.keys() | self.world.liars | {name}
+        if votes and len(unsound) > self.storm.frail_max:
             return
         key = consensus_key(name)
         if votes:
@@ -377,6 +406,8 @@ class Play:
         self.healed = True
         self.healed_at = trio.current_time()
         self.height_healed = self.oracle.height
+        for name in world.machines:
+            self._look_for_zeros(name)
         self.broken = self._still_broken()
         self.whole = not (self.broken or self.storm.liars or self._frail)
         self.tell(f"--- healed at height {self.height_healed}, but {self.broken}")
@@ -400,11 +431,27 @@ class Play:
                     machine.clock.skew_ms = 0
 
     def _still_broken(self) -> tuple[str, ...]:
-        """The storm's, but as many fewer as others have forgotten their votes: those look on for
-        two more heights, for which q validators are needed."""
+        """The storm's, but as many fewer as others lie or have forgotten their votes: those look on
+        for two more heights, for which q validators are needed. One of the storm's that has
+        forgotten too is among those others as soon as it is not broken."""
         limits = self.storm.limits
-        unsound = len(self._frail.keys() - set(self.storm.broken)) + len(self.storm.liars)
-        return self.storm.broken[: max(0, limits.n - limits.quorum - unsound)]
+        unsound = self._frail.keys() | self.world.liars
+        broken = self.storm.broken
+        while broken and len(unsound | set(broken)) > limits.n - limits.quorum:
+            broken = broken[:-1]
+        while broken and self._out_of_reach(broken):
+            tips = self.oracle.tips
+            broken = tuple(sorted(broken, key=lambda name: -tips.get(name, 0))[1:])
+        return broken
+
+    def _out_of_reach(self, broken: tuple[str, ...]) -> bool:
+        """Whether somebody has voted above all that the others can show, having lost its store:
+        it is silent until it sees those blocks."""
+        honest = [name for name in self.world.machines if name not in self.world.liars]
+        left = [name for name in honest if name not in broken]
+        shown = max(self.oracle.tips.get(name, 0) for name in left)
+        voted = [consensus_key(name) for name in left if self.world.machines[name].validator]
+        return any(self.oracle.voted(key) > shown + 1 for key in voted)
 
     async def _progress(self) -> None:
         """Raises Violation when the healed machines don't go on within the bounds."""

@@ -16,6 +16,7 @@ import trio
 from consensus.params import Params
 from node.node import Node
 from p2p.virtual import VirtualConditions
+from tests.sampling import some
 from tests.sim.oracle import Oracle
 from tests.sim.play import Play
 from tests.sim.quick import quickly
@@ -255,7 +256,7 @@ def test_a_far_round_in_a_vote_log_costs_its_time_out_at_most() -> None:
 STORMS = [seed for seed in range(200) if storm_of(seed).params.fault_model == "crash"][:8]
 
 
-@pytest.mark.parametrize("seed", STORMS)
+@pytest.mark.parametrize("seed", some(STORMS))
 def test_storms(seed: int) -> None:
     """Crashes, partitions, loss, skewed clocks and lost disks, drawn from the seed."""
     result = Play(storm_of(seed), heights=20).run()

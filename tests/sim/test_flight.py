@@ -262,9 +262,9 @@ def test_a_changed_rule_shows_at_the_first_input_that_it_touches(
     """Without rule 4's prepared pair the ROUND-CHANGEs are others, and the replay says where."""
     real = machine._enter_round
 
-    def forgetful(state: Any, round_: int, now: Any, out: Any) -> None:
+    def forgetful(state: Any, round_: int, out: Any) -> None:
         state.prepared = None
-        real(state, round_, now, out)
+        real(state, round_, out)
 
     monkeypatch.setattr(machine, "_enter_round", forgetful)
     recording, again, _ = replayed(INCIDENT.read_bytes())

@@ -18,18 +18,21 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.sampling import ALL
 from tests.sim import runner
 from tests.sim.play import HEIGHTS, Play
 from tests.sim.weather import DRAWS, Crash, Fault, storm_of
 
 SEEDS = int(os.environ.get("HANSA_SIM_SEEDS", "200"))
+SAMPLE_HEIGHTS = HEIGHTS if ALL else 20
+"""Of the sample; `make sim` plays them all."""
 OTHER_PYTHON = os.environ.get("HANSA_OTHER_PYTHON", sys.executable)
 """An interpreter of another version, with msgpack, pynacl, trio and the other dependencies."""
 
 
 def test_a_sample_of_seeds(tmp_path: Path) -> None:
     lines: list[str] = []
-    green = runner.play_seeds(range(SEEDS), HEIGHTS, 2, "sample", lines.append, tmp_path)
+    green = runner.play_seeds(range(SEEDS), SAMPLE_HEIGHTS, 2, "sample", lines.append, tmp_path)
     assert green, "\n".join(lines)
 
 

@@ -17,11 +17,12 @@ from node import frames
 from p2p.ports import Channel
 from p2p.virtual import VirtualConditions
 from tests.node.test_proposer import contradiction
+from tests.sampling import some
 from tests.sim.disk import VOTES, Loss
 from tests.sim.machine import GLN, consensus_key
 from tests.sim.turmoil import CALM, RAIN, Turmoil, play
 
-SEEDS = range(int(os.environ.get("HANSA_SET_CHANGE_SEEDS", "2")))
+SEEDS = some(range(int(os.environ.get("HANSA_SET_CHANGE_SEEDS", "2"))))
 FOUR = ["v0", "v1", "v2", "v3"]
 FIVE = [*FOUR, "v4"]
 NEW = ["v4", "v5", "v6"]

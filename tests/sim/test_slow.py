@@ -187,6 +187,7 @@ def test_a_slow_one_that_is_mended_proposes_again() -> None:
     play(scenario)
 
 
+@pytest.mark.long
 def test_a_dead_one_that_is_back_proposes_again() -> None:
     """When the turns are over that it missed, however long it was dead."""
 
@@ -204,6 +205,7 @@ def test_a_dead_one_that_is_back_proposes_again() -> None:
     play(scenario)
 
 
+@pytest.mark.long
 def test_one_that_dies_again_and_again_costs_ever_less(all_up: Figures) -> None:
     """A time-out is lost now and then; the rest goes on at its pace."""
 

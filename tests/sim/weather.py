@@ -84,7 +84,8 @@ class Skew:
 class Forget:
     """A machine crashes and starts again without something: its vote log ("votes"), one bit of it
     ("bit"), its chain ("chain"), both ("disk"), or with both as they were ``age_ms`` before
-    ("backup"). Left out while too many others are forgetful or lie."""
+    ("backup"). Left out while too many others are forgetful or lie, and a backup where no liar is
+    tolerated: there it can fork (docs/spec/consensus.md, rule 9)."""
 
     at_ms: int
     name: str

@@ -164,13 +164,15 @@ class World:
         tell, submit = node.bus.committed, node.submit
 
         def committed(height: int) -> None:
-            block, certificate = node.chain.blocks.block(height), node.chain.certificate
-            assert block is not None
-            assert certificate is not None
             now = round(trio.current_time() * 1000)
-            self.trace.update(f"{now} {name} {height} {block.hash.hex()}\n".encode())
-            for watcher in self.watchers:
-                watcher.committed(name, block, certificate)
+            for each in range(node.bus.height + 1, height + 1):  # several when it catches up
+                sealed = node.chain.blocks.sealed(each)
+                assert sealed is not None
+                certificate = node.chain.certificate if each == height else sealed.certificate
+                assert certificate is not None
+                self.trace.update(f"{now} {name} {each} {sealed.block.hash.hex()}\n".encode())
+                for watcher in self.watchers:
+                    watcher.committed(name, sealed.block, certificate)
             tell(height)
 
         async def submitted(raws: list[bytes]) -> list[Admitted]:

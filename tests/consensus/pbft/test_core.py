@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from consensus.certificates import Certificate
 from consensus.messages import Commit, Prepare, Proposal, RoundChange
-from consensus.pbft import inputs, machine, outputs
-from consensus.pbft.inputs import Now
+from consensus.pbft import checks, inputs, machine, outputs
+from consensus.pbft.inputs import Now, OwnVotes
 from consensus.pbft.machine import CONTENTS_KEPT
 from consensus.primitives.crypto import public_key, sha256, sign
 from tests.consensus.pbft.bench import Bench
@@ -238,10 +239,26 @@ def test_a_quorum_for_another_outcome_is_told_once() -> None:
     bench.hear(bench.proposal(content))
     bench.executed(content, sha256(b"own"))
     bench.hear(*(bench.prepare(content, i) for i in (1, 2, 3)))
+    bench.hear(bench.change(3, 1))
+    assert bench.s.round == 0
     bench.wait(3_000)
     assert bench.made(outputs.Diverged) == [
         outputs.Diverged(1, 0, sha256(b"own"), outcome_of(content))
     ]
+
+
+def test_a_prepared_certificate_is_made_once_a_round() -> None:
+    """With the PREPAREs that the COMMIT was logged with, whoever sends one later."""
+    bench = Bench()
+    content = bench.content()
+    bench.hear(bench.proposal(content))
+    bench.executed(content)
+    bench.hear(bench.prepare(content, 1), bench.prepare(content, 2))
+    (sign,) = [one for one in bench.made(outputs.Sign) if isinstance(one.vote, Commit)]
+    assert bench.s.prepared is sign.prepared is not None
+    bench.hear(bench.prepare(content, 3))
+    assert bench.s.prepared is sign.prepared
+    assert len(bench.asked(Commit)) == 1
 
 
 def test_a_decided_content_is_named_by_honest_prepares_where_own_execution_is_missing() -> None:
@@ -256,15 +273,16 @@ def test_a_decided_content_is_named_by_honest_prepares_where_own_execution_is_mi
     assert [one.content for one in few.made(outputs.Decided)] == [None]
 
 
-def test_of_more_round_changes_than_needed_the_highest_prepared_justify() -> None:
+@pytest.mark.parametrize("round_", [1, 2])
+def test_of_more_round_changes_than_needed_the_highest_prepared_justify(round_: int) -> None:
     """Whoever sent it: the last of four, heard while a free content was being built."""
-    bench = Bench(first=2)
+    bench = Bench(first=4 - round_)
     content = bench.content()
-    bench.hear(bench.change(1, 2), bench.change(2, 2))
-    assert [order.round for order in bench.made(outputs.Build)] == [2]
+    bench.hear(bench.change(1, round_), bench.change(2, round_))
+    assert [order.round for order in bench.made(outputs.Build)] == [round_]
     certificate = bench.prepared(content, 0, (1, 2, 3))
-    bench.hear(bench.change(3, 2, certificate, content, committed=0))
-    bench.put(inputs.Built(2, bench.content(0)))
+    bench.hear(bench.change(3, round_, certificate, content, committed=0))
+    bench.put(inputs.Built(round_, bench.content(0)))
     (proposed,) = bench.asked(Proposal)
     assert proposed.content == content
     assert [change.sender for change in proposed.justification] == [
@@ -273,6 +291,22 @@ def test_of_more_round_changes_than_needed_the_highest_prepared_justify() -> Non
         bench.keys[1],
     ]
     assert bench.made(outputs.Execute) == [outputs.Execute(content, (), bench.keys[3])]
+
+
+@pytest.mark.parametrize("round_", [1, 2])
+def test_a_free_proposal_of_a_later_round_has_its_q_round_changes(round_: int) -> None:
+    bench = Bench(first=4 - round_)
+    changes = [bench.change(i, round_) for i in (1, 2)]
+    bench.hear(*changes)
+    (order,) = bench.made(outputs.Build)
+    assert (order.round, order.seals) == (round_, ())
+    assert order.txs_max == checks.txs_max(FAST.block_txs_max, round_)
+    content = bench.content(0)
+    bench.put(inputs.Built(round_, content))
+    (proposed,) = bench.asked(Proposal)
+    assert (proposed.round, proposed.content) == (round_, content)
+    assert set(changes) < set(proposed.justification)
+    assert [change.sender for change in proposed.justification] == bench.keys[:3]
 
 
 def test_a_proposal_is_executed_once_with_its_bodies_from_its_sender() -> None:
@@ -284,3 +318,181 @@ def test_a_proposal_is_executed_once_with_its_bodies_from_its_sender() -> None:
     changes = [bench.change(i, 1, certificate) for i in (1, 2, 3)]
     bench.hear(bench.proposal(content, by=2, round_=1, changes=changes))
     assert bench.made(outputs.Execute) == [outputs.Execute(content, (b"a body",), bench.keys[1])]
+
+
+def test_contradictions_in_a_justification_are_evidence_and_count_for_nothing() -> None:
+    bench = Bench()
+    bench.hear(bench.change(3, 1, committed=None))
+    (known,) = bench.s.votes.round_changes(1)
+    content = bench.content()
+    pair = bench.prepared(content, 0, (1, 2, 3))
+    other = bench.change(3, 1, pair, content)
+    changes = [bench.change(1, 1), bench.change(2, 1), other]
+    bench.hear(bench.proposal(content, by=2, round_=1, changes=changes))
+    (caught,) = bench.made(outputs.Caught)
+    assert caught.evidence.sender == bench.keys[3]
+    kept = {change.sender: change for change in bench.s.votes.round_changes(1)}
+    assert kept[bench.keys[3]] == known
+
+
+def test_an_own_round_change_in_a_justification_is_not_taken_from_there() -> None:
+    """It counts once it is in the own log, and only from there."""
+    bench = Bench()
+    changes = [bench.change(i, 1) for i in (0, 1, 2)]
+    bench.hear(bench.proposal(bench.content(2), by=2, round_=1, changes=changes))
+    assert bench.s.round == 1
+    assert bench.asked(RoundChange)[0].round == 1, "it signs its own"
+    assert not bench.made(outputs.Caught)
+
+
+def test_a_split_that_the_silent_could_still_mend_is_told_on_leaving_the_round() -> None:
+    """Six validators, quorum four: three of one outcome, two of another, one silent."""
+    bench = Bench(6)
+    content = bench.content()
+    bench.hear(bench.proposal(content))
+    bench.executed(content, b"\x01" * 32)
+    bench.hear(*(bench.prepare(content, i, outcome=b"\x01" * 32) for i in (1, 2)))
+    bench.hear(*(bench.prepare(content, i, outcome=b"\x02" * 32) for i in (3, 4)))
+    assert not bench.made(outputs.SplitVote)
+    bench.hear(bench.change(1, 1), bench.change(2, 1))
+    (split,) = bench.made(outputs.SplitVote)
+    assert split.content == content
+    assert sorted(len(keys) for _, keys in split.tally) == [2, 3]
+    (entered,) = bench.made(outputs.RoundEntered)
+    assert (entered.height, entered.round) == (1, 1)
+
+
+def test_no_split_is_told_while_those_against_the_most_may_all_be_liars() -> None:
+    """Four validators: two of one outcome, one of another, and the round is left."""
+    bench = Bench()
+    content = bench.content()
+    bench.hear(bench.proposal(content))
+    bench.executed(content, b"\x01" * 32)
+    bench.hear(bench.prepare(content, 1, outcome=b"\x01" * 32))
+    bench.hear(bench.prepare(content, 2, outcome=b"\x02" * 32))
+    bench.hear(bench.change(1, 1), bench.change(2, 1))
+    assert bench.s.round == 1 and not bench.made(outputs.SplitVote)
+
+
+# --- what is known already -------------------------------------------------------------------
+
+
+def test_a_vote_that_is_known_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeating votes is free for a liar, so it must be nearly free for who hears them."""
+    bench = Bench()
+    content = bench.content()
+    change = bench.change(1, 1, bench.prepared(content, 0, (1, 2, 3)), content)
+    votes = [bench.proposal(content), bench.prepare(content, 2), bench.commit(content, 3), change]
+    bench.hear(*votes)
+    verified: list[object] = []
+    monkeypatch.setattr(checks, "vote_signed", lambda _context, vote: verified.append(vote))
+    assert bench.hear(*votes) == [] and verified == []
+    other = bench.change(2, 1)
+    bench.hear(other)
+    assert verified == [other]
+
+
+def test_a_round_change_that_is_known_is_not_verified_again_in_a_justification(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    changes = [bench.change(i, 1) for i in (1, 2, 3)]
+    bench.hear(*changes[:2])
+    verified: list[object] = []
+    monkeypatch.setattr(checks, "vote_signed", lambda _context, vote: verified.append(vote))
+    vote = bench.proposal(bench.content(2), by=2, round_=1, changes=changes)
+    bench.hear(vote)
+    assert verified == [vote, changes[2]]
+    assert bench.s.accepted == vote
+
+
+def test_a_round_change_s_content_is_kept_whenever_it_comes_and_never_lost() -> None:
+    bench = Bench()
+    content = bench.content()
+    full = bench.change(1, 1, bench.prepared(content, 0, (1, 2, 3)), content)
+    bench.hear(full.without_content())
+    assert bench.s.contents == {}
+    bench.hear(full)
+    assert bench.s.contents == {content.digest: content}
+    assert bench.s.votes.find(RoundChange, full.sender, 1) == full
+    bench.hear(full.without_content())
+    changes = [full, bench.change(2, 1), bench.change(3, 1)]
+    bench.hear(bench.proposal(content, by=2, round_=1, changes=changes))
+    assert bench.s.round == 1
+    assert bench.s.votes.find(RoundChange, full.sender, 1) == full
+
+
+# --- liars -----------------------------------------------------------------------------------
+
+
+def test_a_liar_is_reported_once_a_kind_however_often_it_contradicts_itself() -> None:
+    bench = Bench()
+    contents = [bench.content(extra_ms=number) for number in range(4)]
+    bench.hear(*(bench.commit(content, 1) for content in contents))
+    assert [one.evidence.kind for one in bench.made(outputs.Caught)] == [3]
+    bench.hear(*(bench.prepare(content, 1) for content in contents))
+    assert [one.evidence.kind for one in bench.made(outputs.Caught)] == [3, 2]
+    bench.hear(*(bench.commit(content, 2) for content in contents))
+    assert [one.evidence.sender for one in bench.made(outputs.Caught)] == [
+        *bench.keys[1:2] * 2,
+        bench.keys[2],
+    ]
+
+
+def test_a_vote_that_contradicts_another_counts_for_nothing() -> None:
+    """A ROUND-CHANGE that hides a COMMIT has a place of its own in the book, and gets none."""
+    bench = Bench()
+    bench.hear(bench.commit(bench.content(), 1), bench.change(1, 1))
+    assert len(bench.made(outputs.Caught)) == 1
+    assert bench.s.votes.round_changes(1) == []
+    bench.hear(bench.change(2, 1))
+    assert bench.s.round == 0, "one liar and one honest validator are not two"
+
+
+# --- where a height begins -------------------------------------------------------------------
+
+
+def test_a_proposal_that_came_early_is_accepted_when_its_height_begins() -> None:
+    bench = decided_bench()
+    first = bench.content()
+    parent = outcome_of(first)
+    seals = {bench.keys[i]: bench.commit(first, i).signature for i in (1, 2, 3)}
+    certificate = Certificate.build(1, 0, parent, seals, bench.validators)
+    content = replace(
+        first,
+        height=2,
+        parent=parent,
+        time_ms=EPOCH_MS + FAST.clock_drift_ms + 1,
+        last_certificate=certificate,
+    )
+    vote = signed(replace(bench.proposal(content), height=2), 1)
+    bench.hear(vote)
+    bench.now = Now(EPOCH_MS + 1, 1)
+    next_height(bench)
+    assert bench.s.accepted == vote and not bench.s.late, "judged by the clock of now"
+    assert bench.made(outputs.Execute)[-1] == outputs.Execute(content, (), bench.keys[1])
+
+
+def test_round_changes_that_came_early_take_the_height_to_their_round_and_time_it() -> None:
+    bench = decided_bench()
+    changes = [signed(replace(bench.change(i, 2), height=2), i) for i in (1, 2, 3)]
+    bench.hear(*changes)
+    bench.now = Now(EPOCH_MS + 7, 7)
+    next_height(bench)
+    assert bench.s.round == 2
+    assert bench.s.deadline_ms == 7 + (FAST.round_timeout_ms << 2)
+
+
+def test_rule_9_whoever_comes_back_with_votes_times_its_round_at_once() -> None:
+    """The height was under way: nobody need speak again before the round may end."""
+    content = Bench().content()
+    prepare = Bench().prepare(content, 0)
+    bench = Bench(own=OwnVotes(prepare=prepare, contents=(content,)))
+    assert bench.s.deadline_ms == FAST.round_timeout_ms
+    assert bench.made(outputs.Execute) == [outputs.Execute(content, (), bench.keys[0])]
+    assert bench.put(inputs.Tick(None)) == [], "its votes go out after a second"
+    bench.wait(machine.RESEND_MS - 1)
+    assert bench.made(outputs.Broadcast) == []
+    bench.wait(1)
+    (sent,) = bench.made(outputs.Broadcast)
+    assert prepare in sent.votes

@@ -70,7 +70,7 @@ def test_mistake_a_timer_queued_behind_commits(monkeypatch: Patch) -> None:
 
     def timer_first(state: State, now: Now, out: list[outputs.Output]) -> None:
         if state.deadline_ms is not None and now.mono_ms >= state.deadline_ms:
-            machine._enter_round(state, state.round + 1, now, out)
+            machine._enter_round(state, state.round + 1, out)
         advance(state, now, out)
 
     monkeypatch.setattr(machine, "_advance", timer_first)
@@ -316,7 +316,7 @@ def test_mistake_timers_of_a_decided_height_count(monkeypatch: Patch) -> None:
     def forgetful(state: State, now: Now, out: list[outputs.Output]) -> None:
         advance(state, now, out)
         if state.deadline_ms is not None and now.mono_ms >= state.deadline_ms:
-            machine._enter_round(state, state.round + 1, now, out)
+            machine._enter_round(state, state.round + 1, out)
 
     monkeypatch.setattr(machine, "_advance", forgetful)
     assert changes() != []
@@ -367,8 +367,8 @@ def test_mistake_a_prepared_pair_is_replaced_by_none(monkeypatch: Patch) -> None
     assert change.content is not None and change.committed_round == 0
     enter = machine._enter_round
 
-    def forgetting(state: State, round_: int, now: Now, out: list[outputs.Output]) -> None:
-        enter(state, round_, now, out)
+    def forgetting(state: State, round_: int, out: list[outputs.Output]) -> None:
+        enter(state, round_, out)
         state.prepared = None
 
     monkeypatch.setattr(machine, "_enter_round", forgetting)
@@ -400,10 +400,10 @@ def test_mistake_a_hidden_decision_is_forgotten(
     assert not forks()
     enter = machine._enter_round
 
-    def forgetting(state: State, round_: int, now: Now, out: list[outputs.Output]) -> None:
+    def forgetting(state: State, round_: int, out: list[outputs.Output]) -> None:
         state.prepared = None
         state.asked.pop(Commit, None)
-        enter(state, round_, now, out)
+        enter(state, round_, out)
 
     monkeypatch.setattr(machine, "_enter_round", forgetting)
     assert forks()

@@ -58,10 +58,26 @@ def test_rule_3_a_decision_without_its_content_finds_it_in_a_round_change(
         return bench.made(outputs.Execute)
 
     (found,) = executed()
-    assert found.content == Bench().content() and found.source == Bench().keys[2]
+    assert found == outputs.Execute(Bench().content(), (), Bench().keys[2])
     assert not executed(extra_ms=7), "a content that was not decided"
     monkeypatch.setattr(machine, "_find_decided", lambda *_args: None)
     assert not executed()
+
+
+def test_rule_3_a_round_change_without_both_pair_and_content_finds_no_decision() -> None:
+    """Some are such as no honest validator sends: the node goes on, and answers with the block."""
+    bench = Bench()
+    content = bench.content()
+    bench.hear(*(bench.commit(content, sender) for sender in (1, 2, 3)))
+    pair = bench.prepared(content, 0, (1, 2, 3))
+    answer = outputs.AnswerDecided(bench.keys[2], 1)
+    for change in (
+        bench.change(2, 1),
+        bench.change(2, 1, pair, committed=0),
+        bench.change(2, 1, content=content),
+    ):
+        assert bench.hear(change) == [answer]
+    assert not bench.made(outputs.Execute) and bench.s.contents == {}
 
 
 # --- rule 4 -----------------------------------------------------------------------------------

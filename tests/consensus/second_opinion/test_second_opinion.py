@@ -135,8 +135,8 @@ CHANGED: dict[str, tuple[ModuleType, str, str, str]] = {
     "rounds are gone through one by one": (
         machine,
         "_jump",
-        "_enter_round(state, reached[witness - 1], now, out)",
-        "_enter_round(state, state.round + 1, now, out)",
+        "_enter_round(state, reached[witness - 1], out)",
+        "_enter_round(state, state.round + 1, out)",
     ),
     "the timer of a later round starts at once": (
         machine,

@@ -1,0 +1,1 @@
+"""GS1 EPCIS at the edge: documents in, canonical events, event hashes, effects, documents out."""

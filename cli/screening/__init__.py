@@ -1,0 +1,1 @@
+"""Names against sanctions lists: at the edge, for lists and algorithms change."""

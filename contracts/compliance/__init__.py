@@ -1,0 +1,1 @@
+"""Who may be dealt with: know your customer, and sanctions."""

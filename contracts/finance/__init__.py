@@ -1,0 +1,1 @@
+"""Finance: claims on banks, money held in trust."""

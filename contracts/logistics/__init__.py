@@ -1,0 +1,1 @@
+"""Carriage: who moves what from where to where, and whether it arrived."""

@@ -1,0 +1,1 @@
+"""Trade: credits, bills of lading, and the calendars that their deadlines go by."""
