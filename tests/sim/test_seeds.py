@@ -24,7 +24,7 @@ from tests.sim.play import HEIGHTS, Play
 from tests.sim.weather import DRAWS, Crash, Fault, storm_of
 
 SEEDS = int(os.environ.get("HANSA_SIM_SEEDS", "200"))
-SAMPLE_HEIGHTS = HEIGHTS if ALL else 20
+SAMPLE_HEIGHTS = HEIGHTS if ALL else 10
 """Of the sample; `make sim` plays them all."""
 OTHER_PYTHON = os.environ.get("HANSA_OTHER_PYTHON", sys.executable)
 """An interpreter of another version, with msgpack, pynacl, trio and the other dependencies."""
