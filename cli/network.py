@@ -44,6 +44,7 @@ from node.setup import CONFIG, CONSENSUS_KEY, GENESIS, NETWORK_KEY, init_folder
 
 if TYPE_CHECKING:
     from cli.client import Client
+    from contracts.runtime.package import Package
 
 FORMAT: Final = "hansa-devnet/1"
 BASE_PORT = 27000  # the tests' processes have one each
@@ -150,9 +151,14 @@ class Network:
 
     # --- making ----------------------------------------------------------------------------
 
-    def make(self, organisations: Sequence[Organisation], params: Params) -> None:
+    def make(
+        self,
+        organisations: Sequence[Organisation],
+        params: Params,
+        contracts: Sequence[Package] = (),
+    ) -> None:
         """Keys, sealed genesis document and data folders for four validators and a full node; in
-        the crash fault model for three and two.
+        the crash fault model for three and two. ``contracts`` come beside the built-in ones.
 
         The organisations run the nodes in turn. Made beside the folder and moved there as a whole,
         so that an interrupted run leaves nothing half-made.
@@ -172,7 +178,7 @@ class Network:
         ]
         try:
             scratch.mkdir(parents=True)
-            self._fill(scratch, organisations, nodes, params)
+            self._fill(scratch, organisations, nodes, params, contracts)
             self.remove()
             scratch.rename(self.folder)
         finally:
@@ -184,6 +190,7 @@ class Network:
         organisations: Sequence[Organisation],
         nodes: Sequence[NodeSpec],
         params: Params,
+        contracts: Sequence[Package],
     ) -> None:
         from contracts.runtime.registry import builtin_packages
         from node.code_cache import use_code_cache
@@ -198,7 +205,7 @@ class Network:
             members[one.id] = GenesisOrganisation(one.id, one.name, one.roles, info.key)
         time_ms = time.time_ns() // 1_000_000
         use_code_cache()  # the nodes find there what is compiled here
-        document = new_draft("devnet", time_ms, params, builtin_packages())
+        document = new_draft("devnet", time_ms, params, (*builtin_packages(), *contracts))
         seeds = {}
         for node in nodes:
             keys = init_folder(

@@ -125,7 +125,7 @@ class Chain:
         self.blocks = BlockStore(self._kv)
         self.states = KeptStates(self._kv)
         self._retention = retention
-        self._past = Past(self._kv, self.state, retention)
+        self._past = Past(self._kv, retention)
         self._blocking = blocking
         self._verifier = verifier
         self._recent: dict[bytes, int] = {}

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -19,7 +19,7 @@ from cli.client import Client
 from cli.network import Network, NodeSpec
 from consensus.params import Params
 from scripts.bench_load import BenchFailed, LoadResult, closed_loop, open_loop, percentile
-from scripts.bench_work import MAKERS, Signed, Workload
+from scripts.bench_work import ENTRY, KINDS, MAKERS, Signed, Workload, transfer_package
 
 VALIDATORS: Final = 4
 WARM_S: Final = 2.0
@@ -33,9 +33,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """The runs: closed loops by concurrency; open loops as (mean rate, seconds)."""
+    """The runs: closed loops of trade and of entries, by concurrency; open loops of trade as (mean
+    rate, seconds)."""
 
     closed: tuple[int, ...]
+    entries: tuple[int, ...]
     closed_s: float
     open: tuple[tuple[int, float], ...]
 
@@ -147,7 +149,7 @@ def running_network(
     Raises InputError and LocalFault when they can't start.
     """
     network = Network(folder, say)
-    network.make(MAKERS, params or Params())
+    network.make(MAKERS, params or Params(), [transfer_package()])
     nodes = [node for node in network.nodes() if node.kind == "validator"]
     assert len(nodes) == VALIDATORS
     try:
@@ -176,9 +178,9 @@ def prepare(measured: Measured, work: Workload) -> None:
 
 
 def run_all(measured: Measured, work: Workload, plan: NetworkPlan, say: Say) -> dict[str, Any]:
-    """Every run of the plan, rows as in ``network.open`` and ``network.closed``."""
+    """Every run of the plan: rows as in ``network.open``, ``closed`` and ``entries``."""
     prepare(measured, work)
-    opened, closed = [], []
+    opened = []
     for rate, seconds in plan.open:
         say(f"open loop, {rate} tx/s for {seconds:.0f} s")
         txs = work.sign(max(2, round(rate * seconds)))
@@ -187,19 +189,33 @@ def run_all(measured: Measured, work: Workload, plan: NetworkPlan, say: Say) -> 
             return await open_loop(measured.urls, txs, rate, seed=rate)
 
         opened.append({"rate_tps": rate} | one_run(measured, txs, open_run, say))
-    for concurrency in plan.closed:
-        say(f"closed loop, {concurrency} under way for {plan.closed_s:.0f} s")
-        guess_tps = min(concurrency * BLOCKS_PER_S_MAX, GUESSED_TPS_MAX)
-        # The last block may come late, and what is under way at the end is extra.
-        txs = work.sign(round(guess_tps * (plan.closed_s + WARM_S + 1)) + concurrency)
+    seconds = plan.closed_s
+    return {
+        "open": opened,
+        "closed": [closed_run(measured, work, n, seconds, say) for n in plan.closed],
+        "entries": [closed_run(measured, work, n, seconds, say, ENTRY) for n in plan.entries],
+    }
 
-        async def closed_run(txs: list[Signed] = txs, concurrency: int = concurrency) -> LoadResult:
-            return await closed_loop(
-                measured.urls, txs, concurrency, warm_s=WARM_S, seconds=plan.closed_s
-            )
 
-        closed.append({"concurrency": concurrency} | one_run(measured, txs, closed_run, say))
-    return {"open": opened, "closed": closed}
+def closed_run(
+    measured: Measured,
+    work: Workload,
+    concurrency: int,
+    seconds: float,
+    say: Say,
+    kinds: Sequence[str] = KINDS,
+) -> dict[str, Any]:
+    """One closed loop's row."""
+    what = "entries" if kinds is ENTRY else "calls of trade"
+    say(f"closed loop, {concurrency} {what} under way for {seconds:.0f} s")
+    guess_tps = min(concurrency * BLOCKS_PER_S_MAX, GUESSED_TPS_MAX)
+    # The last block may come late, and what is under way at the end is extra.
+    txs = work.sign(round(guess_tps * (seconds + WARM_S + 1)) + concurrency, kinds)
+
+    async def run() -> LoadResult:
+        return await closed_loop(measured.urls, txs, concurrency, warm_s=WARM_S, seconds=seconds)
+
+    return {"concurrency": concurrency} | one_run(measured, txs, run, say)
 
 
 def one_run(

@@ -41,6 +41,7 @@ PAGE: Final = 0
 _LEAF: Final = 1
 _HASH: Final = 32
 _BODY: Final = _HASH + 1
+SLOT_BYTES_MIN: Final = _BODY + 1
 _SIZES: Final = Struct(">16H")
 _BYTE: Final = tuple(bytes((number,)) for number in range(256))
 
@@ -77,7 +78,7 @@ class Page:
             for size in _SIZES.unpack_from(raw):
                 slots.append(raw[at : at + size])
                 at += size
-        if at != len(raw) or any(0 < len(slot) <= _BODY for slot in slots):
+        if at != len(raw) or any(0 < len(slot) < SLOT_BYTES_MIN for slot in slots):
             raise LocalFault("STORE_CORRUPT", "a page of the state tree is damaged")
         return cls(tuple(slots), ())
 
@@ -91,10 +92,14 @@ class PageSource(Protocol):
 
 @dataclass(frozen=True)
 class TreeUpdate:
-    """The tree after an update: its slot, and the pages to write (None: to delete) by path."""
+    """The tree after an update: its slot, and the pages that changed (None: are no more) by path.
+
+    ``slots`` has what changed in them, as (path, number, the slot before, the slot now).
+    """
 
     slot: bytes
     pages: dict[bytes, Page | None]
+    slots: list[tuple[bytes, int, bytes, bytes]]
 
     @property
     def root(self) -> bytes:
@@ -138,7 +143,7 @@ def update(source: PageSource, slot: bytes, changes: Mapping[bytes, bytes | None
     work = _Pass(source, changes)
     if changes:
         slot = work.slot(slot, 0, 0, len(changes))
-    return TreeUpdate(slot, work.pages)
+    return TreeUpdate(slot, work.pages, work.slots)
 
 
 def build(pairs: Sequence[tuple[bytes, bytes]], depth: int) -> TreeUpdate:
@@ -157,7 +162,7 @@ def build(pairs: Sequence[tuple[bytes, bytes]], depth: int) -> TreeUpdate:
         leaves.append(leaf_hash(key, value) + b"\x01" + key)
         previous = key
     work = _Pass(_NoPages(), {})
-    return TreeUpdate(work.pack(leaves, depth), work.pages)
+    return TreeUpdate(work.pack(leaves, depth), work.pages, work.slots)
 
 
 class _NoPages:
@@ -174,6 +179,7 @@ class _Pass:
         self._load = source.load
         self._keys = keys = sorted(changes)
         self.pages: dict[bytes, Page | None] = {}
+        self.slots: list[tuple[bytes, int, bytes, bytes]] = []
         self._leaves: list[bytes] = []
         if keys and not keys[0]:
             raise InputError("KEY_EMPTY", "a state key has at least one byte")
@@ -231,15 +237,23 @@ class _Pass:
             lo = end
         if not changed:
             return unchanged
+        stood = unchanged[_BODY:] == path
         # Five used slots always deserve a page.
         if slots.count(b"") >= 16 - LEAVES_INLINE_MAX:
             used = [slot for slot in slots if slot]
             if len(used) == 1 or all(slot[_HASH] != PAGE for slot in used):
                 leaves = [leaf for slot in used for leaf in leaves_of(slot)]
                 if len(leaves) <= LEAVES_INLINE_MAX:
-                    if unchanged[_BODY:] == path:
+                    if stood:
                         self.pages[path] = None
+                        olds = enumerate(page.slots)
+                        self.slots += [(path, at, old, b"") for at, old in olds if old]
                     return used[0] if len(used) == 1 else _bundle(leaves)
+        if stood:
+            old = page.slots
+            self.slots += [(path, at, old[at], slots[at]) for at in changed]
+        else:
+            self._tell_new(path, slots)
         return self._keep(path, slots, _fold(slots, page.inner, changed))
 
     def pack(self, leaves: list[bytes], depth: int) -> bytes:
@@ -255,7 +269,12 @@ class _Pass:
         for leaf in leaves:
             groups[leaf[at] >> shift & 15].append(leaf)
         slots = [self.pack(group, fork + 1) for group in groups]
-        return self._keep(_path(first, fork), slots, _fold(slots, (), []))
+        path = _path(first, fork)
+        self._tell_new(path, slots)
+        return self._keep(path, slots, _fold(slots, (), []))
+
+    def _tell_new(self, path: bytes, slots: list[bytes]) -> None:
+        self.slots += [(path, at, b"", slot) for at, slot in enumerate(slots) if slot]
 
     def _keep(self, path: bytes, slots: list[bytes], inner: list[bytes]) -> bytes:
         self.pages[path] = Page(tuple(slots), tuple(inner))

@@ -24,7 +24,7 @@ from node.store.history import HistoryStore
 from node.store.kept import KeptState
 from node.store.kv import KV, View
 from node.store.past import PastState
-from node.store.state import META, PAGE, STATE
+from node.store.state import META, PAGE, STATE, page_written
 
 
 class AsItWas:
@@ -39,8 +39,6 @@ class AsItWas:
         table = key[:1]
         if table == STATE:
             return self._state.get(key[1:])
-        if table == PAGE:
-            return self._state.load(key[1:]).encode()
         if key == META:
             return self._state.slot or None
         if key == schema.TIP:
@@ -53,6 +51,10 @@ class AsItWas:
         if start[:1] == STATE:
             for key, value in self._state.scan(start[1:], stop[1:]):
                 yield STATE + key, value
+            return
+        if start[:1] == PAGE:  # a whole one: nothing else is asked for here
+            path = start[1:-1]
+            yield from page_written(path, self._state.load(path))
             return
         for key, value in self._kv.scan(start, stop, reverse=reverse):
             later = key[:2] == schema.HISTORY + b"\0" and key[2:] > self._tip.height.to_bytes(8)

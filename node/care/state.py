@@ -13,7 +13,7 @@ from consensus.primitives import tree
 from consensus.primitives.errors import LocalFault
 from node.care.findings import Findings, Progress
 from node.store.kv import View
-from node.store.state import META, PAGE, STATE
+from node.store.state import META, PAGE, STATE, read_page
 
 _HASH: Final = 32
 _TOLD_EVERY: Final = 20_000
@@ -94,14 +94,13 @@ class _Walk:
             self.wrong(path, "two slots lead to this page")
             return
         self.paths.add(path)
-        raw = self._view.get(PAGE + path)
-        if raw is None:
-            self.wrong(path, "the page is missing")
-            return
         try:
-            page = tree.Page.decode(raw)
+            page = read_page(self._view, path)
         except LocalFault as fault:
             self.wrong(path, fault.message)
+            return
+        if page is None:
+            self.wrong(path, "the page is missing")
             return
         if page.hashes[1] != slot[:_HASH]:
             self.wrong(path, "the page does not give the hash that the one above it has")
@@ -192,6 +191,6 @@ def _strays(view: View, walk: _Walk, findings: Findings) -> None:
     if not walk.whole:
         return
     for key, _ in view.scan(PAGE, _behind(PAGE)):
-        if key[1:] not in walk.paths:
-            where = f"table p, path {key[1:].hex()}"
+        if key[1:-1] not in walk.paths or key[-1] > 15:
+            where = f"table p, path {key[1:-1].hex()}"
             findings.add("DB_PAGE_WRONG", where, "no page leads here", "pages")

@@ -203,8 +203,8 @@ def encode_pairs(pairs: Pairs) -> bytes:
     return encode([part for pair in pairs for part in pair])
 
 
-def read_state(raw: bytes, units: Sequence[Unit]) -> tuple[Pairs, dict[bytes, bytes]]:
-    """The keys and values of a chunk, and the pages below its units, encoded, by path.
+def read_state(raw: bytes, units: Sequence[Unit]) -> tuple[Pairs, list[tree.TreeUpdate]]:
+    """The keys and values of a chunk, and what its units make of the tree.
 
     Raises PeerFault SNAPSHOT_INVALID unless they give the very slots.
     """
@@ -215,7 +215,7 @@ def read_state(raw: bytes, units: Sequence[Unit]) -> tuple[Pairs, dict[bytes, by
     if type(plain) is not list or len(plain) % 2 or any(type(one) is not bytes for one in plain):
         raise _invalid("a chunk that is no list of keys and values")
     pairs = list(zip(plain[::2], plain[1::2], strict=True))
-    pages: dict[bytes, bytes] = {}
+    trees: list[tree.TreeUpdate] = []
     at = 0
     for unit in units:
         begin, at = at, at + _size(pairs, at, unit)
@@ -225,10 +225,10 @@ def read_state(raw: bytes, units: Sequence[Unit]) -> tuple[Pairs, dict[bytes, by
             raise _invalid(f"a chunk that holds no tree: {error}") from None
         if made.slot != unit.slot:
             raise _invalid("a chunk that does not give what its manifest names")
-        pages.update({path: page.encode() for path, page in made.pages.items() if page})
+        trees.append(made)
     if at != len(pairs):
         raise _invalid("a chunk with keys beyond its part")
-    return pairs, pages
+    return pairs, trees
 
 
 def _size(pairs: Pairs, at: int, unit: Unit) -> int:

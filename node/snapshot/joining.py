@@ -17,6 +17,7 @@ from typing import Final
 import trio
 
 from consensus.light import Trusted
+from consensus.primitives import tree
 from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import CodecError, HansaError, InputError, LocalFault, PeerFault
 from consensus.transaction import Transaction
@@ -40,7 +41,7 @@ from node.store.blocks import BlockStore, Operations
 from node.store.history import Subtrees
 from node.store.kv import KV
 from node.store.schema import height_key
-from node.store.state import META, PAGE, STATE
+from node.store.state import META, STATE, page_written, slots_written
 from p2p.ports import Channel, Network, PeerAddress, PeerUnavailable
 
 OFFER_BYTES_MAX: Final = 1 << 16
@@ -295,9 +296,10 @@ class Joining:
         of_state = len(plan.manifest.state)
         operations: Operations = [(_DONE + _number(number), b"")]
         if number < of_state:
-            pairs, pages = read_state(raw, plan.units[number])
+            pairs, trees = read_state(raw, plan.units[number])
             operations += [(STATE + key, value) for key, value in pairs]
-            operations += [(PAGE + path, page) for path, page in pages.items()]
+            for made in trees:
+                operations += slots_written(made)
         else:
             read_blocks(raw, plan.manifest.chunks[number].parts)
             operations.append((_BLOCKS + _number(number - of_state), raw))
@@ -341,7 +343,8 @@ class Joining:
             (schema.VALIDATORS + first.digest, first.raw),
             (META, manifest.slot or None),
         ]
-        operations += [(PAGE + one.path, one.page) for one in manifest.skeleton]
+        for one in manifest.skeleton:
+            operations += page_written(one.path, tree.Page.decode(one.page))
         operations += Subtrees.of(manifest.frontier)
         blocks = BlockStore(self._kv)
         for turn in manifest.turns:

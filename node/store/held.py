@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from node.store.kv import KV, View
@@ -18,10 +19,13 @@ class HeldKV:
     def __init__(self, kv: KV) -> None:
         self._kv = kv
         self._held: dict[bytes, bytes | None] = {}
+        self._order: list[bytes] | None = []
+        """The held keys in order; None when they have to be put in order again."""
 
     def hold(self, operations: Iterable[tuple[bytes, bytes | None]]) -> None:
         """The caller bounds what is held."""
         self._held.update(operations)
+        self._order = None
 
     def get(self, key: bytes) -> bytes | None:
         held = self._held
@@ -29,12 +33,16 @@ class HeldKV:
 
     def write(self, operations: Iterable[tuple[bytes, bytes | None]], *, sync: bool) -> None:
         self._kv.write([*self._held.items(), *operations], sync=sync)
-        self._held = {}  # only now: others may read meanwhile
+        self._held, self._order = {}, []  # only now: others may read meanwhile
 
     def scan(
         self, start: bytes, stop: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        held = {key: value for key, value in self._held.items() if start <= key < stop}
+        if self._order is None:
+            self._order = sorted(self._held)
+        order = self._order
+        here = order[bisect_left(order, start) : bisect_left(order, stop)]
+        held = {key: self._held[key] for key in here}
         stored = self._kv.scan(start, stop, reverse=reverse)
         return _joined(stored, held, reverse) if held else stored
 

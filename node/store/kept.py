@@ -16,7 +16,7 @@ from consensus.certificates import Certificate
 from consensus.primitives import tree
 from consensus.primitives.errors import InputError, LocalFault
 from node.store.kv import KV, View
-from node.store.state import META, PAGE, STATE
+from node.store.state import META, STATE, read_page
 
 KEPT_MAX: Final = 64
 CHANGES_MAX: Final = 200_000
@@ -56,8 +56,7 @@ class KeptState:
 
     def stored(self, path: bytes) -> tree.Page | None:
         """The page at ``path``, if one stands there. Raises LocalFault."""
-        raw = self.view.get(PAGE + path)
-        return None if raw is None else tree.Page.decode(raw)
+        return read_page(self.view, path)
 
     @contextmanager
     def _using(self) -> Iterator[None]:

@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from consensus.primitives import tree
 from consensus.primitives.errors import LocalFault
 from consensus.proofs import SealedHeader
 from node import log
 from node.store import schema
 from node.store.blocks import BlockStore
 from node.store.kv import KV
+from node.store.state import PAGE, page_written
 
 Step = Callable[[KV], None]
+
+SLOTS_AT_ONCE: Final = 20_000
 
 _log = log.get("store")
 
@@ -40,7 +44,20 @@ def _turns(kv: KV) -> None:
             kv.write(blocks.turn(SealedHeader(header, certificate)), sync=False)
 
 
-STEPS: Final[Mapping[int, Step]] = {3: _history, 4: _turns}
+def _slots(kv: KV) -> None:
+    """Version 5 kept a page of the state tree as one value, in place of one for each slot."""
+    operations: list[tuple[bytes, bytes | None]] = []
+    for key, raw in kv.scan(PAGE, bytes((PAGE[0] + 1,))):
+        path = key[1:]
+        if len(path) == 1 + (path[0] + 1) // 2:  # else a slot's, of an interrupted step
+            operations += [(key, None), *page_written(path, tree.Page.decode(raw))]
+        if len(operations) > SLOTS_AT_ONCE:
+            kv.write(operations, sync=False)
+            operations = []
+    kv.write(operations, sync=True)
+
+
+STEPS: Final[Mapping[int, Step]] = {3: _history, 4: _turns, 5: _slots}
 """By the version that a step starts from."""
 
 

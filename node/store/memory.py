@@ -91,6 +91,7 @@ class MemoryKV:
 class _MemoryView:
     def __init__(self, data: Mapping[bytes, bytes]) -> None:
         self._data = data
+        self._order: list[bytes] | None = None
 
     def get(self, key: bytes) -> bytes | None:
         return self._data.get(key)
@@ -98,8 +99,12 @@ class _MemoryView:
     def scan(
         self, start: bytes, stop: bytes, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        for key in sorted((key for key in self._data if start <= key < stop), reverse=reverse):
-            yield key, self._data[key]
+        if self._order is None:
+            self._order = sorted(self._data)
+        order = self._order
+        numbers = range(bisect_left(order, start), bisect_left(order, stop))
+        for number in reversed(numbers) if reverse else numbers:
+            yield order[number], self._data[order[number]]
 
     def close(self) -> None:
         """Nothing is held but memory."""

@@ -29,7 +29,7 @@ from node.store.kept import KeptState
 from node.store.kv import KV
 from node.store.retention import Retention
 from node.store.schema import height_key
-from node.store.state import META, PAGE, STATE, StateDelta, StateStore
+from node.store.state import META, PAGE, STATE, StateDelta
 
 Operations = list[tuple[bytes, bytes | None]]
 
@@ -69,9 +69,8 @@ def _at(height: int) -> bytes:
 class Past:
     """Writes what blocks replace, and finds it again."""
 
-    def __init__(self, kv: KV, state: StateStore, retention: Retention) -> None:
+    def __init__(self, kv: KV, retention: Retention) -> None:
         self._kv = kv
-        self._state = state
         self._retention = retention
         self.first: int | None = None
         """The first height whose state is kept; None where none is."""
@@ -132,13 +131,9 @@ class Past:
                 old = self._kv.get(key)
                 was = b"" if old is None else _VALUE + old
                 found.append((_value_key(key[1:]) + at, was))
-        for path, page in delta.update.pages.items():
-            before = self._state.stored(path)
-            olds = _NO_SLOTS if before is None else before.slots
-            news = _NO_SLOTS if page is None else page.slots
-            for slot, (old_slot, new_slot) in enumerate(zip(olds, news, strict=True)):
-                if old_slot != new_slot:
-                    found.append((_slot_key(path, slot) + at, old_slot))
+        found += [
+            (_slot_key(path, number) + at, old) for path, number, old, _ in delta.update.slots
+        ]
         if self._indexed:
             index = encode([key[:-8] for key, _ in found])
             found.append((height_key(schema.FORMER_OF, height), index))

@@ -3,7 +3,7 @@
 | key                   | value                                                                 |
 |-----------------------|-----------------------------------------------------------------------|
 | ``s`` state key       | newest value of the state (``node.store.state``)                      |
-| ``p`` path            | page of the state tree (``node.store.state``)                         |
+| ``p`` path, number    | slot of a page of the state tree (``node.store.state``)               |
 | ``m`` name            | the state tree's root (``node.store.state``)                          |
 | ``b`` height          | Block                                                                 |
 | ``c`` height          | Certificate of that block; replaced by the copy in the next block     |
@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import Final
 
-LAYOUT_VERSION: Final = b"\x05"
+LAYOUT_VERSION: Final = b"\x06"
 
 BLOCK: Final = b"b"
 CERTIFICATE: Final = b"c"

@@ -2,9 +2,12 @@
 
 Tables (all of the node's key prefixes: node/store/schema.py)::
 
-    s | key     value, the newest
-    p | path    page of the state tree (docs/spec/state.md)
-    m           slot that holds the whole tree; missing: the empty tree
+    s | key            value, the newest
+    p | path | number  slot of a page of the state tree (docs/spec/state.md); missing: an empty one
+    m                  slot that holds the whole tree; missing: the empty tree
+
+A page stands in the store slot by slot: a changed key changes one slot of each page above it, and
+what is written over and over again costs more than what is read once.
 """
 
 from __future__ import annotations
@@ -16,12 +19,44 @@ from typing import Final
 
 from consensus.primitives import tree
 from consensus.primitives.errors import LocalFault
-from node.store.kv import KV
+from node.store.kv import KV, View
 
 STATE: Final = b"s"
 PAGE: Final = b"p"
 META: Final = b"m"
 PAGES_CACHED_MAX: Final = 1 << 16  # 2 to 3 KB each when full: a million keys, almost
+
+
+_NUMBERS: Final = tuple(bytes((number,)) for number in range(17))
+_NO_SLOTS: Final = (b"",) * 16
+
+
+def slot_key(path: bytes, number: int) -> bytes:
+    """Where the store has a slot of the page at ``path``."""
+    return PAGE + path + _NUMBERS[number]
+
+
+def slots_written(update: tree.TreeUpdate) -> list[tuple[bytes, bytes | None]]:
+    """The operations that make the store's pages those of an update."""
+    return [
+        (PAGE + path + _NUMBERS[number], slot or None) for path, number, _, slot in update.slots
+    ]
+
+
+def page_written(path: bytes, page: tree.Page) -> list[tuple[bytes, bytes]]:
+    """What the store has of a page, in the order of the keys."""
+    return [(slot_key(path, number), slot) for number, slot in enumerate(page.slots) if slot]
+
+
+def read_page(view: KV | View, path: bytes) -> tree.Page | None:
+    """The page at ``path``, if one stands there. Raises LocalFault STORE_CORRUPT."""
+    head = PAGE + path
+    slots = list(_NO_SLOTS)
+    for key, slot in view.scan(head + _NUMBERS[0], head + _NUMBERS[16]):
+        if len(slot) < tree.SLOT_BYTES_MIN:
+            raise LocalFault("STORE_CORRUPT", f"page {path.hex()} of the state tree is damaged")
+        slots[key[-1]] = slot
+    return tree.Page(tuple(slots), ()) if any(slots) else None
 
 
 @dataclass(frozen=True)
@@ -69,8 +104,7 @@ class StateStore:
         operations: list[tuple[bytes, bytes | None]] = [
             (STATE + key, value) for key, value in changes.items()
         ]
-        for path, page in update.pages.items():
-            operations.append((PAGE + path, None if page is None else page.encode()))
+        operations += slots_written(update)
         operations.append((META, update.slot or None))
         return StateDelta(update.root, operations, self._slot, update)
 
@@ -92,19 +126,11 @@ class StateStore:
         """The page of the committed tree at ``path``; what the tree's update asks for."""
         page = self._cache.get(path)
         if page is None:
-            raw = self._kv.get(PAGE + path)
-            if raw is None:
+            page = read_page(self._kv, path)
+            if page is None:
                 raise LocalFault("STORE_CORRUPT", f"page {path.hex()} of the state tree is missing")
-            page = self._cache[path] = tree.Page.decode(raw)
+            self._cache[path] = page
             self._trim()
-        return page
-
-    def stored(self, path: bytes) -> tree.Page | None:
-        """The page of the committed tree at ``path``, if one stands there. Raises LocalFault."""
-        page = self._cache.get(path)
-        if page is None:
-            raw = self._kv.get(PAGE + path)
-            page = None if raw is None else tree.Page.decode(raw)
         return page
 
     def _trim(self) -> None:

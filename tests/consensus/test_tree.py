@@ -50,12 +50,29 @@ class Stored:
     def apply(self, changes: dict[bytes, bytes | None]) -> bytes:
         update = tree.update(self, self.slot, changes)
         self.slot = update.slot
+        assert sorted(update.slots) == sorted(self.changed(update.pages))
         for path, page in update.pages.items():
             if page is None:
                 del self.pages[path]
             else:
                 self.pages[path] = page.encode()
         return update.root
+
+    def changed(
+        self, pages: dict[bytes, tree.Page | None]
+    ) -> list[tuple[bytes, int, bytes, bytes]]:
+        """What an update must say of slots, from the pages before and after it."""
+        none = (b"",) * 16
+        found = []
+        for path, page in pages.items():
+            old = tree.Page.decode(self.pages[path]).slots if path in self.pages else none
+            new = none if page is None else page.slots
+            found += [
+                (path, at, *two)
+                for at, two in enumerate(zip(old, new, strict=True))
+                if two[0] != two[1]
+            ]
+        return found
 
 
 class Cached(Stored):

@@ -132,7 +132,7 @@ DAMAGE: dict[str, tuple[str, str, str, Damage]] = {
     ),
     "a page that nothing leads to": (
         "DB_PAGE_WRONG", "table p, path", "whole",
-        lambda found: {b"p\x0a" + bytes(5): found[first(found, b"p", 1)]},
+        lambda found: {b"p\x0a" + bytes(6): found[first(found, b"p", 1)]},
     ),
     "the root": ("DB_PAGE_WRONG", "table p", "whole", lambda _: {b"m": None}),
     "the tip": ("DB_TIP_WRONG", "table t", "whole", lambda _: {schema.TIP: b"\x90"}),
@@ -186,7 +186,7 @@ def test_the_state_is_judged_by_what_two_of_three_witnesses_say(
     write(folder, [(page, flipped(before[page]))])
     found = checked(folder).findings
     assert found.remedies == {"pages"} and found.counts.keys() == {"DB_PAGE_WRONG"}
-    assert any(one.where == f"table p, path {page[1:].hex()}" for one in found.shown)
+    assert any(one.where == f"table p, path {page[1:-1].hex()}" for one in found.shown)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 17, 300])

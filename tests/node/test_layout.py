@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import LocalFault
-from node.store import schema
+from node.store import layout, schema
 from node.store.kv import KV
 from node.store.layout import STEPS, bring_up
 from node.store.memory import MemoryKV
+from node.store.state import PAGE, StateStore
 from tests.node.support import OneChain, code_of
 
 
@@ -50,6 +54,36 @@ def test_newer_and_too_old_ones_are_refused_untouched() -> None:
         assert code_of(bring_up, kv) == code
         assert kv.get(schema.VERSION) == bytes((version,))
     assert code_of(bring_up, MemoryKV()) == "STORE_CORRUPT"
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_pages_of_version_5_become_slots(
+    interrupted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "SLOTS_AT_ONCE", 50)
+    kv = MemoryKV()
+    state = StateStore(kv)
+    delta = state.prepare({sha256(b"%d" % n): b"%d" % n for n in range(500)})
+    kv.write(delta.operations, sync=True)
+    today = dict(kv.scan(b"p", b"q"))
+    pages = {PAGE + path: page.encode() for path, page in delta.update.pages.items() if page}
+    kv.write([(key, None) for key in today], sync=True)
+    kv.write([*pages.items(), (schema.VERSION, b"\x05")], sync=True)
+    if interrupted:
+        writes = kv.write
+
+        def fails(*args: Any, **named: Any) -> None:
+            writes(*args, **named)
+            raise LocalFault("DISK_FULL", "no space left")
+
+        monkeypatch.setattr(kv, "write", fails)
+        assert code_of(bring_up, kv) == "DISK_FULL"
+        monkeypatch.undo()
+        monkeypatch.setattr(layout, "SLOTS_AT_ONCE", 50)
+        halfway = set(dict(kv.scan(b"p", b"q")))
+        assert halfway & set(today) and halfway & set(pages)
+    assert bring_up(kv) == [5]
+    assert dict(kv.scan(b"p", b"q")) == today
 
 
 def test_a_step_leads_to_the_layout_of_today() -> None:

@@ -175,7 +175,7 @@ def test_the_report_has_the_keys_that_days_are_compared_by(tmp_path):
         {"concurrency": 1} | row,
         {"concurrency": 16} | row | {"committed_tps": 9.0, "note": "odd"},
     ]
-    rows = {"open": [{"rate_tps": 10} | row], "closed": closed}
+    rows = {"open": [{"rate_tps": 10} | row], "closed": closed, "entries": closed[:1]}
     proofs = {}
     tree = stages.tree(
         tmp_path / "tree", 2_000, 1, lambda kv: proofs.update(bench_proofs.measure(kv, 2_000, 100))
