@@ -42,6 +42,7 @@ from contracts.runtime.system import read_packages
 from genesis.build import NO_PROPOSER, initial_state
 from genesis.document import GenesisDocument
 from node.ports import Blocking, Verifier
+from node.replays import Replays
 from node.store import schema
 from node.store.blocks import BlockStore, Operations, Recorded
 from node.store.held import HeldKV
@@ -128,7 +129,6 @@ class Chain:
         self._past = Past(self._kv, retention)
         self._blocking = blocking
         self._verifier = verifier
-        self._recent: dict[bytes, int] = {}
         self._state_lock = trio.Lock()
         if kv.get(schema.CHAIN_ID) is not None:
             bring_up(self._kv)
@@ -196,25 +196,10 @@ class Chain:
                 "STORE_CORRUPT", f"governance's state is not that of block {tip.height}"
             )
         self._set_tip(block.header, self.blocks.certificate(tip.height))
-        # Replay protection needs the ids of every transaction that could still be valid.
-        window: list[list[tuple[bytes, int]]] = []
-        height, header = tip.height, block.header
-        window_ms = self.longest_window_ms()
-        while height > 0 and header.time_ms + window_ms >= self.header.time_ms:
-            if height < self.blocks.oldest:
-                break  # pruned only once nothing in it was valid any more
-            older = self.blocks.block(height)
-            if older is None:
-                raise LocalFault("STORE_CORRUPT", f"block {height} of the last window is missing")
-            header = older.header
-            try:
-                parsed = (Transaction.parse(raw) for raw in older.bodies)
-                window.append([(tx.tx_id, tx.body.valid_until) for tx in parsed])
-            except TxRejected as error:
-                raise LocalFault("STORE_CORRUPT", f"block {height}: {error}") from None
-            height -= 1
-        for remembered in reversed(window):
-            self._recent.update(remembered)
+        self._replays = Replays(
+            lambda tx_id: self.blocks.position_of(tx_id) is not None,
+            block.header.time_ms + self.longest_window_ms(),
+        )
 
     def _packages(self) -> Sequence[Package]:
         try:
@@ -284,7 +269,7 @@ class Chain:
 
     def committed(self, tx_id: bytes) -> bool:
         """Whether a transaction that may still be valid is in the chain."""
-        return tx_id in self._recent
+        return self._replays.has(tx_id)
 
     def next_height(self, me: bytes | None, own: OwnVotes) -> NewHeight:
         """The core's input for the height after the tip."""
@@ -343,7 +328,7 @@ class Chain:
                 "TX_TOO_FAR",
                 f"valid_until is more than {params.tx_window_ms} ms after the block's time",
             )
-        if tx.tx_id in self._recent:
+        if self.committed(tx.tx_id):
             raise TxRejected("TX_DUPLICATE", "the transaction is already committed")
 
     async def _check_content(
@@ -554,8 +539,8 @@ class Chain:
         self.registry = outcome.registry
         self.system = outcome.system
         self._set_tip(outcome.header, certificate)
-        self._recent.update((tx.tx_id, tx.body.valid_until) for tx in outcome.transactions)
-        self._forget_expired()
+        ended = ((tx.tx_id, tx.body.valid_until) for tx in outcome.transactions)
+        self._replays.add(ended, outcome.header.time_ms)
 
     def _too_old(self, tip: Header) -> Operations:
         """Drops what this node needn't keep any longer once ``tip`` is the tip. A block stays
@@ -603,17 +588,6 @@ class Chain:
         """A passed tip is on the disk when this returns. Raises LocalFault."""
         await self._blocking.run(lambda: self._kv.write((), sync=True))
         self.states.add(self.header, self.certificate, 0)
-
-    def _forget_expired(self) -> None:
-        """A tx id is remembered until block time has passed its ``valid_until``."""
-        now = self.header.time_ms
-        # Mostly oldest first, so this ends early; one that stays behind a longer-lived
-        # one only stays remembered longer than it needs to be.
-        while self._recent:
-            tx_id, valid_until = next(iter(self._recent.items()))
-            if valid_until >= now:
-                return
-            del self._recent[tx_id]
 
 
 def _differences(theirs: Header, ours: Header) -> str:

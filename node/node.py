@@ -12,6 +12,7 @@ from consensus.evidence import Evidence
 from consensus.messages import decode_vote
 from consensus.primitives.crypto import public_key, sha256
 from consensus.primitives.errors import CodecError, HansaError, LocalFault, PeerFault
+from consensus.receipt import Receipt
 from contracts.runtime.registry import Registry
 from genesis.document import GenesisDocument
 from node import frames, log
@@ -159,7 +160,12 @@ class Node:
                 ports.blocking,
                 self.metrics,
             )
-            self.engine.on_receipts = self.vault.committed
+        self.engine.on_receipts = self._committed
+
+    def _committed(self, receipts: Sequence[Receipt]) -> None:
+        self.gossip.forget([receipt.wire_id for receipt in receipts])
+        if self.vault is not None:
+            self.vault.committed(receipts)
 
     @property
     def clock(self) -> Clock:
@@ -280,10 +286,9 @@ class Node:
         if fresh:
             self.gossip.push([(entry.wire_id, entry.tx.raw) for entry in fresh])
             self.engine.poke()
+            self.metrics.admitted.labels("api").inc(len(fresh))
         for answer in answers:
-            if answer.entry is not None:
-                self.metrics.admitted.labels("api").inc()
-            elif not answer.accepted:
+            if not answer.accepted:
                 self.metrics.refused.labels(answer.code).inc()
                 refusal = self._ports.clock.mono_ms(), answer.code
                 self.engine.observed.refused_txs.append(refusal)

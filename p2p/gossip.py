@@ -80,6 +80,10 @@ class Known:
                 self._ids[wire_id] = now_ms + SENT_TRUSTED_MS
         self._trim()
 
+    def forget(self, wire_ids: Iterable[bytes]) -> None:
+        for wire_id in wire_ids:
+            self._ids.pop(wire_id, None)
+
     def asked(self, wire_ids: Iterable[bytes]) -> None:
         """The peer was asked for these: the newest ``KNOWN_MAX`` are remembered."""
         self._asked.update(dict.fromkeys(wire_ids))
@@ -131,6 +135,11 @@ class Gossip:
     def disconnected(self, peer: bytes) -> None:
         self._known.pop(peer, None)
         self._offered.pop(peer, None)
+
+    def forget(self, wire_ids: Sequence[bytes]) -> None:
+        """These wait no longer, so who knows them is of no use any more."""
+        for known in self._known.values():
+            known.forget(wire_ids)
 
     def push(self, fresh: list[tuple[bytes, bytes]]) -> None:
         """Send transactions (wire id, bytes) submitted here to every peer, in batches."""

@@ -390,14 +390,18 @@ class Wire:
         kinds = cls.kinds()
         if type(value) is not list or len(value) != len(kinds):
             raise CodecError("WRONG_TYPE", f"{cls.__name__}: expected {len(kinds)} fields")
-        fields = []
+        # Not by the constructor, which sets each field of a frozen dataclass by a call.
+        made = object.__new__(cls)
+        fields = made.__dict__
         for (name, kind), item in zip(kinds, value, strict=True):
             try:
-                fields.append(kind.check(item))
+                fields[name] = kind.check(item)
             except CodecError as error:
                 message = f"{cls.__name__}.{name}: {error.message}"
                 raise CodecError(error.code, message) from None
-        return cls(*fields)
+        if hasattr(cls, "__post_init__"):
+            made.__post_init__()  # type: ignore[attr-defined]
+        return made
 
     def to_plain(self) -> list[Any]:
         return [kind.plain(getattr(self, name)) for name, kind in self.kinds()]

@@ -28,6 +28,8 @@ _SET_82: Final = frozenset(
     "!\"%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 )
 _UNRESERVED: Final = frozenset("-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
+_PATH: Final = re.compile(r"01/([0-9]{14})/(?:10|21)/[-.0-9A-Z_a-z]{1,20}")
+"""Lots and serials as they are mostly written, which is what they are kept as."""
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _ELEMENT: Final = re.compile(r"\(([0-9]{2,4})\)([^(]*)")
 # Fixed lengths of the element strings that this reader knows; 10 and 21 end at FNC1.
@@ -47,6 +49,16 @@ class OtherIdentifier(BadValue):
 @lru_cache(maxsize=1 << 14)
 def item_path(text: str) -> str:
     """The path of an item written in any of the forms. Raises BadValue or BadCheckDigit."""
+    path = _PATH.fullmatch(text)
+    if path is not None and _gtin_right(path[1]):
+        return text
+    return _path_of(text)
+
+
+_gtin_right: Final = lru_cache(maxsize=1 << 12)(gtin_valid)
+
+
+def _path_of(text: str) -> str:
     if len(text) > TEXT_MAX:
         raise BadValue(f"longer than {TEXT_MAX} characters")
     if text.startswith("urn:epc:"):

@@ -43,7 +43,13 @@ class AsItWas:
             return self._state.slot or None
         if key == schema.TIP:
             return self._tip.raw
-        return None if key == schema.STATES_KEPT else self._kv.get(key)
+        if key == schema.STATES_KEPT:
+            return None
+        found = self._kv.get(key)
+        later = (
+            table == schema.TX_ID and found is not None and found[:8] > _number(self._tip.height)
+        )
+        return None if later else found
 
     def scan(
         self, start: bytes, stop: bytes, *, reverse: bool = False
@@ -57,7 +63,7 @@ class AsItWas:
             yield from page_written(path, self._state.load(path))
             return
         for key, value in self._kv.scan(start, stop, reverse=reverse):
-            later = key[:2] == schema.HISTORY + b"\0" and key[2:] > self._tip.height.to_bytes(8)
+            later = key[:2] == schema.HISTORY + b"\0" and key[2:] > _number(self._tip.height)
             if not later:
                 yield key, value
 
@@ -68,6 +74,10 @@ class AsItWas:
         raise AssertionError("looking changes nothing")
 
     def close(self) -> None: ...
+
+
+def _number(height: int) -> bytes:
+    return height.to_bytes(8, "big")
 
 
 def first_kept(kv: KV) -> int:

@@ -16,7 +16,7 @@ import plyvel
 from consensus.primitives.errors import LocalFault
 from node.store.manifest import check_files
 
-WRITE_BUFFER_BYTES: Final = 64 << 20
+WRITE_BUFFER_BYTES: Final = 16 << 20
 BLOCK_CACHE_BYTES: Final = 32 << 20
 BLOOM_FILTER_BITS: Final = 10
 
@@ -61,8 +61,7 @@ class KV(Protocol):
 class LevelKV:
     """A folder held by LevelDB; made when missing. Only one process can have it open.
 
-    ``write_buffer_bytes`` is what gathers in memory before a table is written: LevelDB's own 4 MB
-    more than doubles the cost of writing state pages.
+    ``write_buffer_bytes`` is what gathers in memory before a table is written, twice at most.
     It checks all that LevelDB has a checksum for: without ``paranoid_checks`` a damaged record of
     its log would be left out in silence, and a damaged index or filter believed.
     Raises LocalFault: STORE_LOCKED, STORE_CORRUPT, DISK_FULL or STORE_IO.

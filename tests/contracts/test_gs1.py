@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.sdk import gs1
 from contracts.sdk.checks import gs1_check_digit
-from contracts.sdk.errors import BadValue
+from contracts.sdk.errors import BadValue, ContractError
 from contracts.sdk.gs1 import (
     BadCheckDigit,
     OtherIdentifier,
@@ -147,3 +150,22 @@ def test_rule_6_all_forms_of_a_party_are_one_gln(digits: str, prefix: int) -> No
 def test_parties_with_wrong_check_digits() -> None:
     with pytest.raises(BadCheckDigit):
         party_gln("9521321000019")
+
+
+@given(
+    st.text("0123456789/-.%aZ_ é", max_size=30)
+    | st.builds(
+        "01/{}/{}/{}".format,
+        st.sampled_from([GTIN, GTIN[:-1] + "0", GTIN[1:], "\u0660" * 14]),
+        st.sampled_from(["10", "21", "22"]),
+        st.text("0A-._%/2f+", max_size=22),
+    )
+)
+def test_the_short_way_is_the_long_way(text: str) -> None:
+    def outcome(path: Callable[[str], str]) -> str:
+        try:
+            return path(text)
+        except ContractError as error:
+            return f"{error.code} {error}"
+
+    assert outcome(item_path.__wrapped__) == outcome(gs1._path_of)

@@ -256,7 +256,7 @@ async def test_a_duplicate_is_refused_after_a_restart() -> None:
     assert await refused(one, [long_lived], time_ms=EPOCH_MS + 60_000) == "TX_DUPLICATE"
 
 
-async def test_a_tx_id_is_remembered_until_block_time_passes_its_end() -> None:
+async def test_a_tx_id_is_known_until_block_time_passes_its_end() -> None:
     one = OneChain(PARAMS)
     short = one.transaction(valid_until=EPOCH_MS + 1_000)
     long = one.transaction(valid_until=EPOCH_MS + 9_000)
@@ -264,8 +264,9 @@ async def test_a_tx_id_is_remembered_until_block_time_passes_its_end() -> None:
     await one.block([], time_ms=EPOCH_MS + 1_000)
     assert one.chain.committed(short.tx_id), "a block of this very time could still hold it"
     await one.block([], time_ms=EPOCH_MS + 1_001)
-    assert not one.chain.committed(short.tx_id)
     assert one.chain.committed(long.tx_id)
+    assert one.open().committed(long.tx_id)
+    assert not one.chain.committed(one.transaction().tx_id)
 
 
 async def test_the_copy_of_a_certificate_in_the_next_block_replaces_the_own() -> None:

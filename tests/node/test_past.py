@@ -43,7 +43,7 @@ def test_every_earlier_state_is_as_it_was(
     """Random changes, some of keys that begin one another at different times."""
     kv = MemoryKV()
     state = StateStore(kv)
-    past = Past(kv, state, Retention(True, kept))
+    past = Past(kv, Retention(True, kept))
     past.open(0)
     model: dict[bytes, bytes] = {}
     states = [(tree.EMPTY_ROOT, dict(model))]
@@ -165,9 +165,7 @@ async def test_pruning_leaves_headers_and_what_may_still_be_valid(tmp_path: Path
         assert kv.get(height_key(table, oldest)) is not None
     again = one.open()
     assert (again.height, again.blocks.oldest, again.states_from) == (12, oldest, oldest)
-    assert {one for one, until in again._recent.items() if until >= again.header.time_ms} == set(
-        chain._recent
-    )
+    assert [again.committed(one) for one in ids] == [False] * 7 + [True] * 5
     again.states.begin(again.header, again.certificate)
     for height in range(13):
         assert code_of(again.state_at, height) == ("STATE_NOT_KEPT" if height < oldest else "")

@@ -280,3 +280,11 @@ def test_with_any_losses_everything_arrives_in_the_end(losses: list[bool], at: l
         assert all(len(node.pool) == len(at) for node in nodes)
 
     trio.run(scenario)
+
+
+async def test_what_was_committed_is_no_longer_remembered() -> None:
+    _, (first, second) = World.of(2)
+    ids = [sha256(b"%d" % index) for index in range(50)]
+    await first.gossip.received(second.key, frame(HAVE, ids))
+    first.gossip.forget(ids[10:])
+    assert list(first.gossip._known[second.key]._ids) == ids[:10]

@@ -21,6 +21,7 @@ from consensus.params import Params
 from consensus.pbft import outputs
 from consensus.primitives.crypto import sign
 from node.engine import Engine
+from node.replays import Replays
 from node.signer import Signer
 from p2p.ports import Channel
 from tests.sim.machine import consensus_key, seed_of
@@ -346,7 +347,7 @@ def test_a_transaction_that_stands_twice() -> None:
         await world.node("v0").submit([raw])
         await _work(world)
         for name in ALL:
-            world.node(name).chain._recent.clear()
+            world.node(name).chain._replays = Replays(lambda _: False, 0)
         await world.node("v1").submit([raw])
 
     found(doctor, "a transaction stands at .* and at")
