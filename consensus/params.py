@@ -18,7 +18,7 @@ class Params(Wire):
 
     fault_model: Annotated[str, Text(16)] = "byzantine"
     runtime: Annotated[int, UInt(255)] = 1
-    min_block_interval_ms: Annotated[int, UInt(60_000)] = 100
+    min_block_interval_ms: Annotated[int, UInt(60_000)] = 50
     empty_block_interval_ms: Annotated[int, UInt(86_400_000)] = 10_000
     round_timeout_ms: Annotated[int, UInt(600_000)] = 2_000
     round_timeout_max_ms: Annotated[int, UInt(3_600_000)] = 60_000

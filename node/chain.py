@@ -198,7 +198,7 @@ class Chain:
         self._set_tip(block.header, self.blocks.certificate(tip.height))
         self._replays = Replays(
             lambda tx_id: self.blocks.position_of(tx_id) is not None,
-            block.header.time_ms + self.longest_window_ms(),
+            block.header.time_ms + self.longest_window_ms() if tip.height else -1,
         )
 
     def _packages(self) -> Sequence[Package]:

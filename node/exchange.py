@@ -30,7 +30,7 @@ from node.signer import Signer
 from p2p.ports import Network, PeerUnavailable
 
 KEPT_MAX: Final = 32
-KEPT_RECEIPTS_MAX: Final = 20_000
+KEPT_RECEIPTS_MAX: Final = 4_000
 SLICE: Final = 64
 """Receipts hashed before the event loop gets its turn again."""
 LIST_AGAIN_MS: Final = 1_000

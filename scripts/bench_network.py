@@ -24,7 +24,7 @@ from scripts.bench_work import ENTRY, KINDS, MAKERS, Signed, Workload, transfer_
 VALIDATORS: Final = 4
 WARM_S: Final = 2.0
 SETTLE_S: Final = 30.0
-BLOCKS_PER_S_MAX: Final = 10  # by min_block_interval_ms
+BLOCKS_PER_S_MAX: Final = 20  # by min_block_interval_ms
 GUESSED_TPS_MAX: Final = 4_000
 """Transactions are signed beforehand, for a network that is at most so fast."""
 

@@ -16,7 +16,7 @@ import plyvel
 from consensus.primitives.errors import LocalFault
 from node.store.manifest import check_files
 
-WRITE_BUFFER_BYTES: Final = 16 << 20
+WRITE_BUFFER_BYTES: Final = 32 << 20
 BLOCK_CACHE_BYTES: Final = 32 << 20
 BLOOM_FILTER_BITS: Final = 10
 

@@ -24,7 +24,7 @@ from node.store.kv import KV, View
 STATE: Final = b"s"
 PAGE: Final = b"p"
 META: Final = b"m"
-PAGES_CACHED_MAX: Final = 1 << 16  # 2 to 3 KB each when full: a million keys, almost
+PAGES_CACHED_MAX: Final = 1 << 14  # of some 3.5 KB
 
 
 _NUMBERS: Final = tuple(bytes((number,)) for number in range(17))

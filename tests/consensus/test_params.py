@@ -62,6 +62,6 @@ def test_zero_is_a_mistake(name: str) -> None:
 
 
 def test_larger_limits_hold_the_smaller() -> None:
-    assert Params(empty_block_interval_ms=99).mistakes()
-    assert not Params(empty_block_interval_ms=100).mistakes()
+    assert Params(empty_block_interval_ms=49).mistakes()
+    assert not Params(empty_block_interval_ms=50).mistakes()
     assert not Params(round_timeout_max_ms=2_000).mistakes()

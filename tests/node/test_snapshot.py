@@ -447,9 +447,12 @@ class OtherTree(Server):
         super().__init__(made.snapshots)
         good = made.manifest()
         raw = part(made, good.state[0].hash)
-        self._bad = raw[:-1] + bytes((raw[-1] ^ 1,))
-        first = replace(good.state[0], hash=sha256(self._bad))
-        self._manifest = replace(good, state=(first, *good.state[1:]))
+        for other in range(1, 256):  # of one height the greater digest is tried first
+            self._bad = raw[:-1] + bytes((raw[-1] ^ other,))
+            first = replace(good.state[0], hash=sha256(self._bad))
+            self._manifest = replace(good, state=(first, *good.state[1:]))
+            if self._manifest.digest > good.digest:
+                break
 
     async def on_request(self, peer: bytes, payload: bytes) -> bytes:
         if payload[0] == frames.SNAPSHOTS:

@@ -25,7 +25,9 @@ from tests.sim.oracle import Oracle
 from tests.sim.quick import quickly
 from tests.sim.world import World, consensus_key, run_world
 
-PARAMS = Params()
+PARAMS = Params(min_block_interval_ms=100)
+"""Blocks come at this pace, so that a third vote that comes later by some milliseconds, as it must
+where a quorum is all who are left, is a small part of what a transaction takes."""
 FAST = ["v0", "v1", "v2"]
 ODD = "v3"
 WIRES = VirtualConditions(delay_ms=(2, 8))

@@ -340,7 +340,7 @@ def test_the_digest_is_the_same_everywhere() -> None:
     assert state_digest(None) == sha256(encode(None))
 
 
-DIGEST = "2338da14981a3703604411e0fda29f26d8012ea6fcd56a9b64b1ff766ff7c9fe"
+DIGEST = "682c57caac9666cbd0835bcd1ae56bb2cc307c74b2d578f4dd04464367e755c3"
 
 
 def test_no_state_has_bytes_too() -> None:
