@@ -55,7 +55,14 @@ LEFT_OUT: Final = (
     "tests/consensus/test_turns.py::test_who_died_long_before_its_turn_is_never_waited_for",
 )
 """Whole networks and other programs: seconds each, and every survivor has to pass them all."""
-COPIED: Final = ("node", "contracts", "genesis", "tests/conftest.py", *SELECTION)
+COPIED: Final = (
+    "node",
+    "contracts",
+    "genesis",
+    "tests/conftest.py",
+    "tests/sampling.py",
+    *SELECTION,
+)
 
 SETTINGS: Final = """[tool.pytest.ini_options]
 addopts = ["--strict-markers", "--import-mode=importlib", "-p", "no:cacheprovider"]
