@@ -54,7 +54,7 @@ class PeerApi:
             route
             for route in app.router.routes
             if isinstance(route, APIRoute)
-            and any((method, route.path) in ROUTES for method in route.methods)
+            and any((method, route.path) in ROUTES for method in route.methods or ())
         ]
         assert len(self._routes) == len(ROUTES), "a route that is to be served is gone"
         app.router.routes[:] = self._routes

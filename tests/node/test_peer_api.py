@@ -30,6 +30,10 @@ from tests.e2e.support import until
 from tests.node.support import OneChain
 from tests.node.test_light import FullNode, World
 from tests.p2p.support import KEYS, SEEDS, Recorder
+from tests.sim.quick import quickly
+from tests.sim.test_liars import CALM, PARAMS
+from tests.sim.world import World as SimWorld
+from tests.sim.world import run_world
 
 PEER = bytes(32)
 
@@ -175,6 +179,33 @@ async def test_one_peer_hands_in_only_so_many_bytes(node: FullNode, autojump_clo
         await asked(api, "/v1/transactions", "POST", body)
     await trio.sleep(2)
     assert (await asked(api, "/v1/transactions", "POST", body))[0] == 415
+
+
+def test_a_node_pushes_nothing_to_a_peer_that_asks_so() -> None:
+    """It says that it is not ready until it answers; from then on gossip leaves the peer alone."""
+    told: list[str] = []
+
+    async def scenario(world: SimWorld) -> None:
+        world.start_all()
+        await trio.sleep(2)
+        node, peer = world.node("v0"), world.machines["v1"].network_key
+        question = frames.frame(frames.API, ["GET", "/v1/genesis", "", b""])
+        try:
+            await node.on_request(peer, question)
+        except HansaError as error:
+            told.append(error.code)
+
+        async def api(_peer: bytes, raw: bytes) -> bytes:
+            return raw
+
+        node.api = api
+        assert peer in node.gossip._known
+        assert await node.on_request(peer, question) == question[1:]
+        assert peer not in node.gossip._known
+
+    with quickly():
+        run_world(1, scenario, PARAMS, conditions=CALM)
+    assert told == ["NODE_NOT_READY"]
 
 
 # --- over libp2p ---------------------------------------------------------------------------------
