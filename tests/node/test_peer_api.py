@@ -16,6 +16,7 @@ from cli.client import Client, ClientError
 from cli.light.following import LightClient, Source
 from cli.light.peering import Peering, parse_source
 from cli.light.store import LightStore
+from consensus.block import SealedBlock
 from consensus.primitives.codec import encode
 from consensus.primitives.errors import HansaError, InputError, PeerFault
 from node import frames
@@ -310,6 +311,21 @@ def test_a_large_submission_goes_in_parts_that_fit(node: FullNode, served: Serve
         results = client.submit([bytes(60_000)] * 40)
     assert len(results) == 40 and not any(one.accepted for one in results)
     assert served.handler.faults == []
+
+
+def test_a_block_as_large_as_they_get_arrives_whole(
+    node: FullNode, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest = bytes(SealedBlock.bytes_max)
+
+    async def block_bytes(height: int) -> bytes:
+        return largest
+
+    monkeypatch.setattr(node, "block_bytes", block_bytes)
+    with asking(served) as client:
+        assert client.sealed_block(1) == largest
+        assert client.genesis()
+        assert served.handler.disconnects == []
 
 
 def test_a_key_that_is_not_admitted_gets_nothing(served: Served) -> None:
