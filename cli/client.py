@@ -58,7 +58,8 @@ __all__ = [
 TOKEN_FILE: Final = "HANSA_CLIENT_TOKEN_FILE"
 CA_FILE: Final = "HANSA_CLIENT_CA_FILE"
 SUBMIT_TXS_MAX: Final = 1000
-SUBMIT_BYTES_MAX: Final = 1_900_000
+SUBMIT_BYTES_MAX: Final = 900_000
+"""A submission fits into a question of one peer to another, too."""
 RESUBMIT_S: Final = 5.0
 BACK_OFF_S: Final = 0.1
 BACK_OFF_MAX_S: Final = 2.0
@@ -135,11 +136,17 @@ class Client:
     """One or several nodes of one chain; the first that answers is used until it fails.
 
     Not for use by several threads at once. Close it, or use it in a ``with`` statement.
-    ``timeout_s`` bounds each request. Every method may raise NodeUnreachable, BadAnswer and
-    RequestFailed.
+    ``timeout_s`` bounds each request; ``peers`` carries those to ``libp2p://`` addresses
+    (``cli.light.peering``). Every method may raise NodeUnreachable, BadAnswer and RequestFailed.
     """
 
-    def __init__(self, url: str | Sequence[str], *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        *,
+        timeout_s: float = 10.0,
+        peers: httpx.BaseTransport | None = None,
+    ) -> None:
         urls = [url] if isinstance(url, str) else list(url)
         if not urls:
             raise ValueError("a client needs a node's address")
@@ -152,6 +159,7 @@ class Client:
             trust_env=False,
             verify=_trusted(self._urls),
             headers=_shown(self._urls),
+            mounts=None if peers is None else {"libp2p://": peers},
         )
 
     def __enter__(self) -> Self:

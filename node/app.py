@@ -18,6 +18,7 @@ from genesis.document import GenesisDocument
 from node import log
 from node.api.access import open_access
 from node.api.app import make_app
+from node.api.peers import PeerApi
 from node.api.server import serve_api
 from node.care.door import AdminDoor
 from node.clock import SystemClock, ThreadBlocking
@@ -229,6 +230,7 @@ async def _run(
                 config.folder / SNAPSHOTS, config.history.snapshots, node.chain, ThreadBlocking()
             )
             nursery.start_soon(node.snapshots.run, node.bus)
+            node.api = PeerApi(service, prover).answer
             desk = Desk(node.vault, node.chain, node.clock)
             app = make_app(
                 service,

@@ -10,11 +10,14 @@ nil], see ``node.recovery``; OUTCOMES [height, content hash] ->
 ``consensus.outcomes.Outcomes``; WRITES [height, content hash, index] -> ``Detail``; OWN_VOTES
 consensus key -> array of [kind, statement, signature], see ``node.logcheck``; OPENINGS
 [commitments] -> a parcel or nothing, see ``node.vault.fetching``; SNAPSHOTS [] -> array of [height,
-manifest digest]; PART [height, digest] -> that file of the snapshot, see ``node.snapshot``.
+manifest digest]; PART [height, digest] -> that file of the snapshot, see ``node.snapshot``; API
+[method, path with query, content type, body] -> [HTTP status, content type, body], see
+``node.api.peers``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -36,11 +39,17 @@ OWN_VOTES: Final = 6
 OPENINGS: Final = 7
 SNAPSHOTS: Final = 8
 PART: Final = 9
+API: Final = 10
 
 REQUEST_BYTES_MAX: Final = 512 << 10
 ANSWER_BYTES: Final = 4 << 20
 """What an answer of several parts grows to; its first part may be longer."""
 ANSWER_BYTES_MAX: Final = BLOCK_BYTES_MAX + (1 << 20)
+API_BYTES_MAX: Final = 1 << 20
+"""A whole API question: as much as the network takes."""
+API_PATH_MAX: Final = 16 << 10
+"""Characters: a proof of 64 of the longest keys is asked in 13,000."""
+_API_TEXT: Final = re.compile(r"[!-~]*")
 
 
 def frame(kind: int, value: Any) -> bytes:
@@ -61,9 +70,9 @@ def read(raw: bytes, bytes_max: int = REQUEST_BYTES_MAX) -> Any:
         raise PeerFault("MESSAGE_MALFORMED", error.message) from None
 
 
-def read_fields(raw: bytes, *kinds: type) -> list[Any]:
+def read_fields(raw: bytes, *kinds: type, bytes_max: int = REQUEST_BYTES_MAX) -> list[Any]:
     """An array of just these types. Raises PeerFault MESSAGE_MALFORMED."""
-    value = read(raw)
+    value = read(raw, bytes_max)
     if type(value) is not list or [type(one) for one in value] != list(kinds):
         raise PeerFault("MESSAGE_MALFORMED", "fields of other types than expected")
     return value
@@ -75,6 +84,23 @@ def read_blobs(raw: bytes, bytes_max: int = REQUEST_BYTES_MAX) -> list[bytes]:
     if type(value) is not list or any(type(one) is not bytes for one in value):
         raise PeerFault("MESSAGE_MALFORMED", "not a list of byte strings")
     return value
+
+
+def read_api_question(raw: bytes) -> tuple[str, str, str, bytes]:
+    """Method, path with query, content type and body. Raises PeerFault MESSAGE_MALFORMED."""
+    method, path, kind, body = read_fields(raw, str, str, str, bytes, bytes_max=API_BYTES_MAX)
+    within = len(method) <= 8 and len(path) <= API_PATH_MAX and len(kind) <= 64
+    if not within or not path.startswith("/") or not _API_TEXT.fullmatch(method + path + kind):
+        raise PeerFault("MESSAGE_MALFORMED", "not a request of the API")
+    return method, path, kind, body
+
+
+def read_api_answer(raw: bytes) -> tuple[int, str, bytes]:
+    """HTTP status, content type and body. Raises PeerFault MESSAGE_MALFORMED."""
+    status, kind, body = read_fields(raw, int, str, bytes, bytes_max=ANSWER_BYTES_MAX)
+    if not 200 <= status <= 599 or len(kind) > 64 or not _API_TEXT.fullmatch(kind):
+        raise PeerFault("MESSAGE_MALFORMED", "not an answer of the API")
+    return status, kind, body
 
 
 def fill(parts: Iterable[bytes]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -149,6 +149,8 @@ class Node:
         self.engine.follow_system()
         self.snapshots: Snapshots | None = None
         """Those that peers may ask for."""
+        self.api: Callable[[bytes, bytes], Awaitable[bytes]] | None = None
+        """Answers what a light node (the peer) asks, see ``node.api.peers``."""
         self.vault: Vault | None = None
         if ports.vault is not None:
             self.vault = Vault(
@@ -407,4 +409,9 @@ class Node:
             raise HansaError("SNAPSHOT_GONE", "this node has no snapshots")
         if kind == frames.OPENINGS:
             return b"" if self.vault is None else await self.vault.answer(peer, raw)
+        if kind == frames.API:
+            if self.api is None:
+                raise HansaError("NODE_NOT_READY", "this node does not answer its API yet")
+            self.gossip.disconnected(peer)  # it keeps no mempool: pushing to it would be wasted
+            return await self.api(peer, raw)
         raise PeerFault("MESSAGE_MALFORMED", f"unknown request {kind}")

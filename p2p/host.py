@@ -63,14 +63,15 @@ UNLISTED_LINKS_MAX = 64
 class HostConfig:
     """What a host needs to know.
 
-    ``hello`` says which network this node belongs to (the chain id); ``check_hello`` looks at
-    a peer's and returns why it's refused, or None. ``addresses`` (name -> "host:port") stand in
+    ``listen`` is None where nobody is to connect: then this side alone dials. ``hello`` says which
+    network this node belongs to (the chain id); ``check_hello`` looks at a peer's and returns why
+    it's refused, or None. ``addresses`` (name -> "host:port") stand in
     place of those that a peer is admitted with. With ``accept_unlisted`` any key may connect,
     not only those of ``peers``.
     """
 
     seed32: bytes
-    listen: str
+    listen: str | None
     peers: tuple[PeerAddress, ...]
     hello: bytes
     check_hello: Callable[[bytes], str | None]
@@ -81,7 +82,8 @@ class HostConfig:
     def __post_init__(self) -> None:
         if len(self.seed32) != 32 or len(self.hello) > HELLO_BYTES_MAX:
             raise ValueError("the seed has 32 bytes, hello at most 1024")
-        parse_address(self.listen, listening=True)
+        if self.listen is not None:
+            parse_address(self.listen, listening=True)
 
 
 class Host:
@@ -92,7 +94,7 @@ class Host:
     ) -> None:
         self.config = config
         self.handler = handler
-        self.listen_address = config.listen
+        self.listen_address = config.listen or ""
         self._rng = rng or random.Random()
         self._transport = Transport(config.seed32)
         self.key = self._transport.key
@@ -176,20 +178,27 @@ class Host:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                serve = partial(
-                    trio.serve_listeners, self._take_connection, listeners, handler_nursery=nursery
-                )
-                nursery.start_soon(serve)
+                if listeners:
+                    serve = partial(
+                        trio.serve_listeners,
+                        self._take_connection,
+                        listeners,
+                        handler_nursery=nursery,
+                    )
+                    nursery.start_soon(serve)
+                    log.info("p2p_listening", address=self.listen_address, key=self.key.hex())
                 for peer in self._book.all():
                     self._start_dialling(peer)
-                log.info("p2p_listening", address=self.listen_address, key=self.key.hex())
                 task_status.started()
+                await trio.sleep_forever()
         finally:
             with trio.CancelScope(shield=True):
                 for listener in listeners:
                     await trio.aclose_forcefully(listener)
 
     async def _listen(self) -> Sequence[trio.SocketListener]:
+        if self.config.listen is None:
+            return ()
         host, port = parse_address(self.config.listen, listening=True)
         try:
             listeners = await trio.open_tcp_listeners(port, host=host)
@@ -284,7 +293,7 @@ class Host:
 
     async def _dial_for_ever(self, peer: Peer) -> None:
         """As long as the peer is admitted."""
-        dials_first = self.key < peer.key
+        dials_first = self.key < peer.key or self.config.listen is None
         while self._book.get(peer.key) is peer:
             changed = self._changed[peer.key] = trio.Event()
             if peer.key in self._links:

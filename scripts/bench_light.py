@@ -65,7 +65,7 @@ def first_answer(folder: Path, tries: int = 5) -> dict[str, Any]:
         took = []
         for _ in range(tries):
             began = time.monotonic()
-            with light_node(folder / "light") as url:
+            with light_node(folder / "light", net.network) as url:
                 answer = httpx.post(
                     f"{url}/v1/query/governance/params_now", json={}, trust_env=False
                 )

@@ -62,7 +62,7 @@ def test_submit_splits_what_one_request_cannot_hold(served: Running, client: Cli
     assert [raw for batch in served.node.submissions for raw in batch] == raws
     served.node.submissions.clear()
     client.submit([bytes(60_000)] * 40)
-    assert [len(batch) for batch in served.node.submissions] == [31, 9]
+    assert [len(batch) for batch in served.node.submissions] == [14, 14, 12]
 
 
 def test_submit_and_wait_gives_outcomes_in_order(client: Client) -> None:

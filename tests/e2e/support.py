@@ -226,9 +226,10 @@ def spawn_node(
 
 
 @contextmanager
-def light_node(folder: Path) -> Iterator[str]:
-    """The address of a light node in a process of its own; stopped at the end."""
+def light_node(folder: Path, network: Network) -> Iterator[str]:
+    """The address of a light node in a process of its own; stopped at the end, cleanly."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HANSA_")}
+    environment["HANSA_PASSPHRASE_FILE"] = str(network.passphrase_file)
     environment["PYTHONPATH"] = str(ROOT)
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.main", "light", "run", str(folder), "--listen", "127.0.0.1:0"],
@@ -246,6 +247,7 @@ def light_node(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
 
 
 def end_of(process: subprocess.Popen[str], timeout_s: float = PATIENCE_S) -> Ended:

@@ -98,6 +98,8 @@ def _node_frames(raw: bytes) -> None:
         lambda: frames.read_fields(rest, int, bytes),
         lambda: frames.read_fields(rest, int, int),
         lambda: frames.read_blobs(rest),
+        lambda: frames.read_api_question(rest),
+        lambda: frames.read_api_answer(rest),
     ):
         try:
             read()
@@ -166,7 +168,16 @@ TARGETS: Final = (
     Target("frames", _frames, lambda: [b"\x07" + encode_frame(b"abc") * 3, encode_frame(b"")]),
     Target("control", _control, lambda: [bytes.fromhex(text) for _, text in CONTROL_BYTES]),
     Target("gossip", gossip.parse, lambda: [gossip.frame(2, [bytes(32)]), gossip.frame(1, [b"a"])]),
-    Target("node frames", _node_frames, lambda: [b"\x01" + encode([1, b"x"]), b"\x02\x91\xc4\x00"]),
+    Target(
+        "node frames",
+        _node_frames,
+        lambda: [
+            b"\x01" + encode([1, b"x"]),
+            b"\x02\x91\xc4\x00",
+            b"\x0a" + encode(["GET", "/v1/proofs/state?key=00", "", b""]),
+            b"\x0a" + encode([200, "application/json", b"{}"]),
+        ],
+    ),
     Target("response", _response, lambda: [bytes(7) + b"\x01\x00abc", bytes(7) + b"\x01\x01A\nb"]),
     Target("genesis", _genesis, lambda: [draft().file_bytes, sealed().file_bytes], 25),
     Target("configuration", _config, _config_seeds, 100),

@@ -107,7 +107,7 @@ class Net:
         number: int,
         knows: dict[int, str | None],
         *,
-        listen: str = "127.0.0.1:0",
+        listen: str | None = "127.0.0.1:0",
         hello: bytes = CHAIN,
         limits: LinkLimits | None = None,
         accept_unlisted: bool = False,

@@ -32,6 +32,17 @@ async def test_pair_connects_once_and_exchanges_messages(net: Net) -> None:
         assert handler.disconnects == []
 
 
+async def test_a_host_that_listens_on_nothing_dials_whoever_has_the_lower_key(net: Net) -> None:
+    first = await net.start(0, {1: None})
+    second = await net.start(1, {0: first.listen_address}, listen=None)
+    await net.handlers[0].until_counts(1, 0)
+    assert second.listen_address == "" and first.connected() == (KEYS[1],)
+    await net.stop(0)
+    await net.handlers[1].until_counts(1, 1)
+    await net.start(0, {1: None}, listen=first.listen_address)
+    await net.handlers[1].until_counts(2, 1)
+
+
 async def test_order_of_ten_thousand_messages(net: Net, report: Callable[[str], None]) -> None:
     first, _ = await net.pair()
     receiver = net.handlers[1]
