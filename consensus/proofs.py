@@ -170,7 +170,9 @@ class ProvenState:
             return
         lo, hi = bisect_left(self._keys, start), bisect_left(self._keys, stop)
         begins = lo < len(self._keys) and self._keys[lo] == start
-        if not all(self._closed[lo + begins : hi + 1]):
+        # A gap before the start, or behind a key at the very end, is none of the range's.
+        ends = hi > lo and stop == self._keys[hi - 1] + b"\0"
+        if not all(self._closed[lo + begins : hi + 1 - ends]):
             raise InputError(
                 "NOT_IN_PROOF", f"the proof does not cover all of {start.hex()} to {stop.hex()}"
             )

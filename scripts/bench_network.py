@@ -142,9 +142,13 @@ def folder_bytes(folder: Path) -> int:
 
 @contextlib.contextmanager
 def running_network(
-    folder: Path, say: Say, params: Params | None = None
+    folder: Path,
+    say: Say,
+    params: Params | None = None,
+    adjust: Callable[[Network], None] = lambda _: None,
 ) -> Iterator[tuple[Network, Measured, Workload]]:
-    """Four validators made, started, and stopped at the end, also on Ctrl-C.
+    """Four validators made, started, and stopped at the end, also on Ctrl-C. ``adjust`` is called
+    before their start.
 
     Raises InputError and LocalFault when they can't start.
     """
@@ -152,6 +156,7 @@ def running_network(
     network.make(MAKERS, params or Params(), [transfer_package()])
     nodes = [node for node in network.nodes() if node.kind == "validator"]
     assert len(nodes) == VALIDATORS
+    adjust(network)
     try:
         for node in nodes:
             network.start(node)

@@ -56,8 +56,11 @@ class Signed:
 class Workload:
     """Makes any number of transactions for one chain, each new. ``seeds``: the makers' keys."""
 
-    def __init__(self, seeds: Sequence[bytes], chain_id: bytes) -> None:
+    def __init__(
+        self, seeds: Sequence[bytes], chain_id: bytes, valid_for_ms: int = VALID_FOR_MS
+    ) -> None:
         assert len(seeds) == len(MAKERS)
+        self.valid_for_ms = valid_for_ms
         self._seeds = seeds
         self._chain_id = chain_id
         self._made = 0
@@ -87,7 +90,7 @@ class Workload:
             self._seeds[maker],
             self._chain_id,
             [call],
-            valid_for_ms=VALID_FOR_MS,
+            valid_for_ms=self.valid_for_ms,
             steps_max=STEPS_MAX,
         )
 

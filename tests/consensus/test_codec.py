@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgpack
 import pytest
@@ -283,6 +283,28 @@ def test_a_value_made_of_what_is_known_to_be_right() -> None:
     """No check and no copy, and the same bytes."""
     made = Sample.of_checked(number=1, flag=True, name="é", blob=b"\x01", many=(4, 5), perhaps=None)
     assert made == GOOD and made.raw == GOOD.raw
+
+
+@dataclass(frozen=True)
+class Ascending(Wire):
+    """Checks itself, and takes few items."""
+
+    items_max: ClassVar[int] = 3
+
+    numbers: Annotated[tuple[int, ...], Items(UInt(9), 8)]
+
+    def __post_init__(self) -> None:
+        if list(self.numbers) != sorted(self.numbers):
+            raise CodecError("ORDER", "not in order")
+
+
+def test_a_declared_type_that_checks_itself_does_so_when_it_is_decoded() -> None:
+    assert Ascending.decode(encode([[1, 2, 3]])).numbers == (1, 2, 3)
+    assert Ascending.decode(encode([[1, 2, 3]])) == Ascending((1, 2, 3))
+    for plain, code in (([[2, 1]], "ORDER"), ([[1, 2, 3, 4]], "MALFORMED")):
+        with pytest.raises(CodecError) as caught:
+            Ascending.decode(encode(plain))
+        assert caught.value.code == code
 
 
 def test_data_whose_json_is_no_view_of_any_value() -> None:

@@ -176,3 +176,37 @@ def test_the_longest_key_and_a_hashed_one_of_any_length() -> None:
     assert caught.value.code == "KEY_TOO_DEEP"
     first = encode_key("c", "m", ("ab", "c"), hashed=True)
     assert first != encode_key("c", "m", ("a", "bc"), hashed=True)
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        (0, "14"),
+        (1, "1501"),
+        (255, "15ff"),
+        (256, "160100"),
+        (INT_MAX, "1c" + "ff" * 8),
+        (-1, "13fe"),
+        (-255, "1300"),
+        (-256, "12feff"),
+        (INT_MIN, "0c7f" + "ff" * 7),
+        ("", "2100"),
+        ("a\0b", "216100ff6200"),
+        ("\0", "2100ff00"),
+        (b"\0\0", "2000ff00ff00"),
+        (b"\xff\0", "20ff00ff00"),
+        (b"\0\xff", "2000ffff00"),
+        (((((),),),), "2222222200000000"),
+        ((0, ("x",)), "221422217800" + "0000"),
+    ],
+)
+def test_the_bytes_of_each_kind_of_part(part: Any, expected: str) -> None:
+    key = encode_key("c", "m", (part,))
+    assert key.hex() == "63006d00" + expected + "00"
+    assert decode_key(key) == ("c", "m", (part,))
+
+
+@pytest.mark.parametrize("number", [INT_MIN - 1, INT_MAX + 1])
+def test_numbers_beyond_64_bits_are_no_parts(number: int) -> None:
+    with pytest.raises(InputError, match="64 bits"):
+        encode_key("c", "m", (number,))

@@ -203,3 +203,27 @@ def test_what_is_no_fork(which: str) -> None:
 def test_an_answer_is_stale_after_two_empty_intervals() -> None:
     assert not is_stale(1_000, 21_000, 10_000)
     assert is_stale(1_000, 21_001, 10_000)
+
+
+def test_a_step_goes_on_in_height_and_in_time() -> None:
+    trusted = advance(ROOT, CHAIN_OF_FOUR.step(5, ROOT), at(5), POLICY)
+    step = CHAIN_OF_FOUR.step(6, trusted)
+    assert advance(trusted, step, at(6), POLICY).height == 6
+    for other in (replace(trusted, height=6), replace(trusted, time_ms=step.sealed.header.time_ms)):
+        with pytest.raises(HansaError) as caught:
+            advance(other, step, at(6), POLICY)
+        assert caught.value.code == "LIGHT_OLD"
+
+
+def test_the_quorum_is_that_of_the_fault_model() -> None:
+    assert quorum(ROOT, FOUR) == 3
+    assert quorum(replace(ROOT, fault_model="crash"), some("v0", "v1", "v2", "v3", "v4")) == 3
+    assert quorum(ROOT, some("v0", "v1", "v2", "v3", "v4")) == 4
+
+
+def test_one_header_twice_is_no_fork() -> None:
+    one, later = CHAIN_OF_FOUR.sealed(5), CHAIN_OF_FOUR.sealed(6)
+    for other in (one, later):
+        with pytest.raises(HansaError) as caught:
+            Fork(one, other).check(CHAIN, FOUR, 3)
+        assert caught.value.code == "PROOF_INVALID"

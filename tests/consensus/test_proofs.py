@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.primitives import tree
-from consensus.primitives.errors import CodecError, InputError, LocalFault, PeerFault
+from consensus.primitives.codec import encode
+from consensus.primitives.errors import CodecError, HansaError, InputError, LocalFault, PeerFault
 from consensus.primitives.keys import Digest, encode_key, prefix_range
-from consensus.proofs import PARTS_MAX, Shown, StateProof, Wanted, prove_state
+from consensus.proofs import PARTS_MAX, Shown, StateProof, Wanted, _event, prove_state
 from tests.consensus.stored_tree import StoredTree
 
 Pairs = dict[bytes, bytes]
@@ -64,12 +65,15 @@ def test_what_a_proof_does_not_show_is_not_absent(
         assert error.code == "NOT_IN_PROOF"
 
 
-@given(pair_sets, st.lists(short_keys, max_size=3), st.tuples(short_keys, short_keys),
-       st.tuples(short_keys, short_keys))  # fmt: skip
+@given(pair_sets, st.data(), st.tuples(short_keys, short_keys), st.tuples(short_keys, short_keys))
 def test_how_far_a_proof_answers(
-    pairs: Pairs, keys: list[bytes], proven: tuple[bytes, bytes], asked: tuple[bytes, bytes]
+    pairs: Pairs, data: st.DataObject, proven: tuple[bytes, bytes], asked: tuple[bytes, bytes]
 ) -> None:
     """Up to the end that it tells it answers rightly; one step further it refuses."""
+    some = st.sampled_from(sorted(pairs)) if pairs else short_keys
+    keys = data.draw(st.lists(some | short_keys, max_size=3))
+    if keys and data.draw(st.booleans()):
+        asked = keys[0], asked[1]
     stored = StoredTree(pairs)
     shown = stored.prove(keys, [proven]).check(stored.root)
     start, stop = sorted(asked)
@@ -305,3 +309,121 @@ def test_wanted_nothing_is_the_root_alone() -> None:
     assert proof.parts == (stored.root,)
     with pytest.raises(InputError, match="does not cover"):
         proof.check(stored.root).get(b"a")
+
+
+# --- just what is asked --------------------------------------------------------------------------
+
+TENS = [bytes((number * 10, 1)) for number in range(20)]
+OF_TENS = StoredTree({key: b"value " + key for key in TENS})
+
+
+def leaves_of(proof: StateProof) -> list[tuple[int, bool]]:
+    """The leaves of a proof by their number, and whether they come with their values."""
+    shown = [part for part in proof.parts if isinstance(part, Shown)]
+    return [(TENS.index(leaf.key), leaf.value is not None) for leaf in shown]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "expected"),
+    [
+        (TENS[3], TENS[6], [(3, True), (4, True), (5, True), (6, False)]),
+        (b"\x1f", b"\x35", [(3, False), (4, True), (5, True), (6, False)]),
+        (TENS[3], TENS[3], []),
+        (TENS[6], TENS[3], []),
+        (b"\x00", TENS[1], [(0, True), (1, False)]),
+        (b"\xbf", b"\xff", [(19, False)]),
+        (TENS[18], b"\xff", [(18, True), (19, True)]),
+    ],
+)
+def test_a_range_has_its_leaves_and_one_on_each_side(
+    start: bytes, stop: bytes, expected: list[tuple[int, bool]]
+) -> None:
+    proof = OF_TENS.prove((), [(start, stop)])
+    assert leaves_of(proof) == expected
+    if start < stop:
+        shows_all(proof.check(OF_TENS.root), OF_TENS.pairs, start, stop)
+
+
+def test_a_key_has_one_leaf_and_an_absence_two() -> None:
+    assert leaves_of(OF_TENS.prove([TENS[5]])) == [(5, True)]
+    assert leaves_of(OF_TENS.prove([b"\x30"])) == [(4, False), (5, False)]
+    both = Wanted([b"\x30"])
+    plain = prove_state(OF_TENS, OF_TENS.slot, OF_TENS.pairs.get, both)
+    assert leaves_of(plain) == [(4, False), (5, False)]
+    assert leaves_of(OF_TENS.prove([b"\x30"], neighbours=True)) == [(4, True), (5, True)]
+    assert leaves_of(OF_TENS.prove([b"\x00"])) == [(0, False)]
+    assert leaves_of(OF_TENS.prove([b"\xff"])) == [(19, False)]
+    assert leaves_of(OF_TENS.prove([TENS[5], b"\x33", TENS[6]])) == [(5, True), (6, True)]
+
+
+def test_how_far_a_few_proofs_answer() -> None:
+    end = b"\xff"
+    one = OF_TENS.prove([TENS[5]]).check(OF_TENS.root)
+    assert one.covered_to(TENS[5], end) == TENS[5] + b"\0"
+    assert one.covered_to(TENS[5], TENS[5]) == TENS[5]
+    assert one.covered_to(TENS[4], end) == TENS[4]
+    assert one.covered_to(TENS[6], end) == TENS[6]
+    two = OF_TENS.prove([TENS[2], TENS[5]]).check(OF_TENS.root)
+    assert two.covered_to(TENS[2], end) == TENS[2] + b"\0"
+    assert list(two.scan(TENS[5], TENS[5] + b"\0")) == [(TENS[5], OF_TENS.pairs[TENS[5]])]
+    some = OF_TENS.prove((), [(TENS[3], TENS[6])]).check(OF_TENS.root)
+    assert some.covered_to(TENS[3], TENS[5]) == TENS[5]
+    assert some.covered_to(TENS[3], TENS[6]) == TENS[6]
+    assert some.covered_to(TENS[3], end) == TENS[6], "the last one's value is not shown"
+    beside = OF_TENS.prove([TENS[5], TENS[6]]).check(OF_TENS.root)
+    assert beside.covered_to(TENS[5], TENS[6]) == TENS[6]
+    assert beside.covered_to(TENS[5], end) == TENS[6] + b"\0"
+
+
+def test_a_proof_that_would_be_too_large_or_of_damaged_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def made(values: dict[bytes, bytes]) -> str:
+        with pytest.raises(HansaError) as caught:
+            prove_state(OF_TENS, OF_TENS.slot, values.get, Wanted([TENS[5]]))
+        return caught.value.code
+
+    assert made({}) == "STORE_CORRUPT"
+    assert made({TENS[5]: b"another"}) == "STORE_CORRUPT"
+    monkeypatch.setattr("consensus.proofs.PARTS_MAX", 3)
+    assert made(OF_TENS.pairs) == "PROOF_TOO_LARGE"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        [b"", b"v"],
+        [b"k" * 97, b"v"],
+        [b"k"],
+        [b"k", "v"],
+        [b"k", None, b"v", b"w"],
+        ["k", b"v"],
+        b"short",
+        7,
+    ],
+)
+def test_what_is_no_part_of_a_proof(part: object) -> None:
+    with pytest.raises(CodecError) as caught:
+        StateProof.decode(encode([[part]]))
+    assert caught.value.code == "WRONG_TYPE"
+
+
+@pytest.mark.parametrize("part", ["xyz", 7, {"key": "00"}, {"key": 1, "value": "00"}, "00"])
+def test_what_is_no_part_of_a_proof_in_json(part: object) -> None:
+    with pytest.raises(CodecError) as caught:
+        StateProof.from_json({"parts": [part]})
+    assert caught.value.code == "WRONG_TYPE"
+
+
+@pytest.mark.parametrize("size", [1, 96])
+def test_the_shortest_and_the_longest_key(size: int) -> None:
+    stored = StoredTree({b"k" * size: b"v"})
+    proof = StateProof.decode(stored.prove([b"k" * size]).raw)
+    assert proof.check(stored.root).get(b"k" * size) == b"v"
+
+
+@pytest.mark.parametrize("leaf", [7, [1], [1, 2, 3], ["1", []]])
+def test_what_is_no_event(leaf: object) -> None:
+    with pytest.raises(CodecError) as caught:
+        _event(encode(leaf))
+    assert caught.value.code == "WRONG_TYPE"

@@ -184,12 +184,17 @@ def test_a_tree_as_deep_as_keys_can_be() -> None:
 def test_keys_that_leave_a_shared_beginning_at_any_nibble() -> None:
     """Five keys have a page far below the root; others part from its path above it, at each nibble
     and on each side, alone and in runs whose first, last or middle stays on the path."""
-    base = {bytes.fromhex(f"5555{nibble}580"): b"v" for nibble in "34567"}
-    leaving = ["4580", "6580", "5480", "5680", "554580", "556580", "555480", "555680"]
+    shared = "2b7e"  # four nibbles that differ
+    base = {bytes.fromhex(f"{shared}{nibble}580"): b"v" for nibble in "34567"}
+    leaving = [
+        f"{shared[:at]}{int(nibble, 16) + side:x}5880"[: 4 + 2 * (at // 2)]
+        for at, nibble in enumerate(shared)
+        for side in (-1, 1)
+    ]
     steps = [
         dict.fromkeys(map(bytes.fromhex, chosen), value)
         for size in (1, 2, 3)
-        for chosen in combinations([*leaving, "55553580", "55555680"], size)
+        for chosen in combinations([*leaving, f"{shared}3580", f"{shared}5680"], size)
         for value in (b"w", None)
     ]
     for step in steps:

@@ -30,6 +30,7 @@ from consensus.pbft.votebook import VoteBook
 from consensus.primitives.codec import encode
 from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import CodecError, PeerFault
+from consensus.validators import VALIDATORS_MAX, Validator, ValidatorSet
 from tests.consensus.pbft.world import FAST, World
 from tests.vectors.samples import CHAIN_ID, KEYS, VALIDATORS, samples
 
@@ -332,6 +333,20 @@ def test_each_part_of_the_context_counts(name: str) -> None:
     state = _state()
     state.context = dataclasses.replace(state.context, **{name: changed[name]})
     assert state_digest(state) != state_digest(_state())
+
+
+def test_what_a_context_may_hold_at_most_and_at_least() -> None:
+    """Sixty-four validators in any order, one alone; what the log held, its prepared pair too."""
+    members = [Validator(f"w{n}", sha256(b"%d" % n), "org") for n in range(VALIDATORS_MAX)]
+    own = OwnVotes(prepare=PREPARE, prepared=PREPARED, contents=(CONTENT,))
+    for count in (1, VALIDATORS_MAX):
+        state, chosen = _state(), ValidatorSet(tuple(members[:count]))
+        order = tuple(reversed(range(count)))
+        state.context = dataclasses.replace(
+            state.context, validators=chosen, parent_validators=chosen, order=order, own=own
+        )
+        back = decode_state(encode_state(state))
+        assert back is not None and back.context == state.context
 
 
 def test_the_digest_is_the_same_everywhere() -> None:
