@@ -331,6 +331,7 @@ def test_a_tree_built_at_once_is_the_one_that_grew(
     built = tree.build(sorted(pairs.items()), 0)
     assert built.slot == stored.slot
     assert {path: page.encode() for path, page in built.pages.items() if page} == stored.pages
+    assert sorted(built.slots) == sorted(Stored().changed(built.pages))
 
 
 def test_what_can_not_be_built() -> None:

@@ -13,6 +13,8 @@ from tests.consensus.stored_tree import StoredTree
 
 KEYS = st.lists(st.sampled_from([0, 1, 2, 3, 16, 128, 255]), min_size=4, max_size=4).map(bytes)
 KEY_SETS = st.sets(KEYS, min_size=1, max_size=40).map(sorted)
+HALVES = [b"\0\0\0\1", b"\x40\0\0\0", b"\x80\0\0\0", b"\xc0\0\0\0"]
+"""The third is the very first key of the right half."""
 SPREAD = [bytes((one, two, 0, 7)) for one in range(0, 256, 37) for two in (0, 3, 130)]
 
 
@@ -52,6 +54,9 @@ def test_every_place_between_a_few_keys() -> None:
 @example(SPREAD, [0, 0])
 @example(SPREAD, [0, len(SPREAD) - 1])
 @example(SPREAD, [2, 3, 9, 9, 10, 15])
+@example(HALVES, [2, 2])
+@example(HALVES, [0, 2])
+@example(HALVES, [1, 2, 3, 3])
 @given(KEY_SETS, st.lists(st.integers(0, 39), max_size=6).map(sorted))
 def test_a_cut_has_the_leaves_that_are_asked_and_hashes_of_the_rest(
     keys: list[bytes], ends: list[int]
