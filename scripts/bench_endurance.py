@@ -21,6 +21,7 @@ import trio
 from cli.network import Network
 from consensus.params import Params
 from consensus.primitives.errors import HansaError
+from node.config import FILE_NAME
 from node.setup import CHAIN
 from scripts.bench import EXIT_FAILED, ROOT, markdown, say
 from scripts.bench_load import BenchFailed, LoadResult, closed_loop
@@ -35,9 +36,10 @@ WARM_S: Final = 1.0
 
 
 def prune_the_fourth(network: Network) -> None:
-    file = network.folder / network.nodes()[3].name / "config.toml"
-    with file.open("a", encoding="utf-8") as config:
-        config.write(f"\n[history]\nprune = {PRUNE_BLOCKS}\n")
+    file = network.folder / network.nodes()[3].name / FILE_NAME
+    text = file.read_text(encoding="utf-8")
+    assert "# prune = 0" in text
+    file.write_text(text.replace("# prune = 0", f"prune = {PRUNE_BLOCKS}"), encoding="utf-8")
 
 
 def row_of(network: Network, measured: Measured, txs: int, row: dict[str, Any]) -> dict[str, Any]:

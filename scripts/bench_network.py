@@ -185,21 +185,20 @@ def prepare(measured: Measured, work: Workload) -> None:
 def run_all(measured: Measured, work: Workload, plan: NetworkPlan, say: Say) -> dict[str, Any]:
     """Every run of the plan: rows as in ``network.open``, ``closed`` and ``entries``."""
     prepare(measured, work)
+    seconds = plan.closed_s
+    # First, for what others are compared with: the state grows under each run.
+    entries = [closed_run(measured, work, n, seconds, say, ENTRY) for n in plan.entries]
     opened = []
-    for rate, seconds in plan.open:
-        say(f"open loop, {rate} tx/s for {seconds:.0f} s")
-        txs = work.sign(max(2, round(rate * seconds)))
+    for rate, open_s in plan.open:
+        say(f"open loop, {rate} tx/s for {open_s:.0f} s")
+        txs = work.sign(max(2, round(rate * open_s)))
 
         async def open_run(txs: list[Signed] = txs, rate: int = rate) -> LoadResult:
             return await open_loop(measured.urls, txs, rate, seed=rate)
 
         opened.append({"rate_tps": rate} | one_run(measured, txs, open_run, say))
-    seconds = plan.closed_s
-    return {
-        "open": opened,
-        "closed": [closed_run(measured, work, n, seconds, say) for n in plan.closed],
-        "entries": [closed_run(measured, work, n, seconds, say, ENTRY) for n in plan.entries],
-    }
+    closed = [closed_run(measured, work, n, seconds, say) for n in plan.closed]
+    return {"entries": entries, "open": opened, "closed": closed}
 
 
 def closed_run(

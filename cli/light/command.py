@@ -186,8 +186,10 @@ def _opened(folder: Path) -> Iterator[LightClient]:
     from cli.light.following import LightClient, Source
     from cli.light.store import LightStore
     from genesis.document import GenesisDocument
+    from node.code_cache import use_code_cache
     from node.keystore import read_limited
 
+    use_code_cache()  # else its contracts would be compiled at each start, for more than a second
     document = GenesisDocument.load(folder / GENESIS)
     try:
         settings = json.loads(read_limited(folder / NODES, 1 << 16, "light node"))
