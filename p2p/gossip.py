@@ -27,6 +27,7 @@ WANT: Final = 3
 FRAME_BYTES_MAX: Final = 1 << 20
 IDS_MAX: Final = 10_000
 KNOWN_MAX: Final = 100_000
+DONE_MAX: Final = 20_000
 BATCH_BYTES: Final = 64 << 10
 OFFER_AFTER_MS: Final = 250
 OFFER_AGAIN_MS: Final = 1000
@@ -127,6 +128,8 @@ class Gossip:
         self._offered: dict[bytes, int] = {}
         """Peer -> the arrival up to which everything has been offered to it once."""
         self._again_ms = 0
+        self._done: dict[bytes, None] = {}
+        """The newest that wait no longer: a late offer of one is neither taken nor remembered."""
 
     def connected(self, peer: bytes) -> None:
         self._known[peer] = Known()
@@ -140,6 +143,9 @@ class Gossip:
         """These wait no longer, so who knows them is of no use any more."""
         for known in self._known.values():
             known.forget(wire_ids)
+        self._done.update(dict.fromkeys(wire_ids))
+        while len(self._done) > DONE_MAX:
+            del self._done[next(iter(self._done))]
 
     def push(self, fresh: list[tuple[bytes, bytes]]) -> None:
         """Send transactions (wire id, bytes) submitted here to every peer, in batches."""
@@ -206,6 +212,7 @@ class Gossip:
         if kind == TXS:
             await self._pool.heard(peer, items)
         elif kind == HAVE:
+            items = [wire_id for wire_id in items if wire_id not in self._done]
             known.shown(items)
             wanted = [wire_id for wire_id in items if self._pool.lacks(wire_id)]
             if wanted:
@@ -223,5 +230,5 @@ class Gossip:
         known = self._known.get(peer)
         if known is None:
             return [False] * len(wire_ids)
-        known.shown(wire_ids)
+        known.shown([wire_id for wire_id in wire_ids if wire_id not in self._done])
         return [known.answers(wire_id) for wire_id in wire_ids]

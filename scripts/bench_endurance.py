@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         params = Params(tx_window_ms=WINDOW_MS)
         with running_network(folder / "network", say, params, prune_the_fourth) as running:
             network, measured, work = running
-            work.valid_for_ms = WINDOW_MS
+            work.valid_for_ms = WINDOW_MS - 5_000
             prepare(measured, work)
             done = 0
             while done < options.transactions:

@@ -75,7 +75,14 @@ class Workload:
                 for number in range(LOTS)
             ]
             call = ("batch", "commission", {"items": items})
-            found.append(make_transaction(seed, self._chain_id, [call], steps_max=10_000_000))
+            tx = make_transaction(
+                seed,
+                self._chain_id,
+                [call],
+                valid_for_ms=self.valid_for_ms,
+                steps_max=10_000_000,
+            )
+            found.append(tx)
         return found
 
     def transaction(self, kinds: Sequence[str] = KINDS) -> Transaction:
