@@ -288,7 +288,7 @@ async def test_what_was_committed_is_no_longer_remembered() -> None:
     await first.gossip.received(second.key, frame(HAVE, ids))
     first.gossip.forget(ids[10:])
     assert list(first.gossip._known[second.key]._ids) == ids[:10]
-    late = ids[40:] + [sha256(b"new")]
+    late = [*ids[40:], sha256(b"new")]
     await first.gossip.received(second.key, frame(HAVE, late))
     assert list(first.gossip._known[second.key]._ids) == [*ids[:10], late[-1]]
     first.gossip.shown(second.key, late)
