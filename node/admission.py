@@ -13,10 +13,12 @@ from consensus.primitives.crypto import TAG_TRANSACTION, sha256
 from consensus.primitives.errors import PeerFault, TxRejected
 from consensus.transaction import Transaction
 from node.chain import Chain
-from node.mempool import Mempool, Pooled
+from node.mempool import RETRY_AFTER_MS, Mempool, Pooled
 from node.ports import Clock, Verifier
 
 ENDED_KEPT: Final = 50_000
+RETRIES_PER_S: Final = 1_000
+RETRY_LATEST_MS: Final = 60_000
 PENDING: Final = "ALREADY_PENDING"
 COMMITTED: Final = "ALREADY_COMMITTED"
 ACCEPTED: Final = "ACCEPTED"
@@ -59,6 +61,20 @@ class Ended:
         self._codes.pop(tx_id, None)
 
 
+class Appointments:
+    """When those whom a full mempool refused may try again: so many a second, one after another.
+    Were all told the same time, their coming back would be the next rush, and grow each time."""
+
+    def __init__(self) -> None:
+        self._next_ms = 0.0
+
+    def after_ms(self, now_ms: int) -> int:
+        """The next one, from now."""
+        self._next_ms = max(self._next_ms + 1000 / RETRIES_PER_S, now_ms + RETRY_AFTER_MS)
+        self._next_ms = min(self._next_ms, now_ms + RETRY_LATEST_MS)
+        return round(self._next_ms - now_ms)
+
+
 class Admission:
     """Admits to one mempool, judging by one chain."""
 
@@ -67,12 +83,14 @@ class Admission:
         self._mempool = mempool
         self._clock = clock
         self._verifier = verifier
+        self._appointments = Appointments()
         self.ended = Ended()
 
     async def admit(self, raws: list[bytes], *, own: bool) -> list[Admitted]:
         """One answer per transaction, in order. ``own``: submitted here, not heard from a peer."""
         answers: list[Admitted | None] = [None] * len(raws)
         checked: list[tuple[int, Transaction]] = []
+        hurried = own and self._mempool.hurried(self._clock.mono_ms())
         for position, raw in enumerate(raws):
             tx: Transaction | None = None
             waiting = self._mempool.get(sha256(raw))
@@ -80,6 +98,8 @@ class Admission:
                 answers[position] = self._duplicate(waiting.tx)
                 continue
             try:
+                if hurried:  # before anything that takes time
+                    raise self._mempool.full()
                 tx = Transaction.parse(raw)
                 if (duplicate := self._duplicate(tx)) is not None:
                     answers[position] = duplicate
@@ -136,4 +156,7 @@ class Admission:
             tx_id = tx.tx_id
             if own and error.code not in ("MEMPOOL_FULL", "TX_SIGNATURE"):
                 self.ended.add(tx_id, error.code, error.message)
-        return Admitted(tx_id, error.code, error.message, error.retry_after_ms)
+        retry_ms = error.retry_after_ms
+        if own and retry_ms is not None:
+            retry_ms = self._appointments.after_ms(self._clock.mono_ms())
+        return Admitted(tx_id, error.code, error.message, retry_ms)

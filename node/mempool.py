@@ -16,6 +16,8 @@ from consensus.primitives.errors import TxRejected
 from consensus.transaction import Transaction
 
 RETRY_AFTER_MS: Final = 500
+HURRIED_TXS: Final = 4_000
+HURRIED_MS: Final = 2_000
 EXPIRY_SPARE: Final = 10_000
 
 
@@ -69,6 +71,14 @@ class Mempool:
         """Whether another small transaction fits in."""
         return len(self._pool) < self._txs_max and self.bytes < self._bytes_max
 
+    def hurried(self, now_ms: int) -> bool:
+        """Whether more comes than blocks take: many wait, the oldest for long. New ones would only
+        make all wait longer."""
+        if len(self._pool) <= HURRIED_TXS:
+            return False
+        since = self.waits_since()
+        return since is not None and now_ms - since > HURRIED_MS
+
     def waits_since(self) -> int | None:
         """The (mono) arrival of the oldest transaction that may be proposed."""
         for entry in self._pool.values():
@@ -79,12 +89,15 @@ class Mempool:
     def check_room(self, size: int) -> None:
         """Raises TxRejected MEMPOOL_FULL, with the time after which to try again."""
         if len(self._pool) >= self._txs_max or self.bytes + size > self._bytes_max:
-            raise TxRejected(
-                "MEMPOOL_FULL",
-                f"{len(self._pool)} transactions ({self.bytes} bytes) are waiting;"
-                f" try again in {RETRY_AFTER_MS} ms",
-                RETRY_AFTER_MS,
-            )
+            raise self.full()
+
+    def full(self) -> TxRejected:
+        """The refusal MEMPOOL_FULL."""
+        return TxRejected(
+            "MEMPOOL_FULL",
+            f"{len(self._pool)} transactions ({self.bytes} bytes) are waiting",
+            RETRY_AFTER_MS,
+        )
 
     def add(self, entry: Pooled) -> None:
         """Raises TxRejected MEMPOOL_FULL. The tx id must not be here."""

@@ -93,7 +93,7 @@ class Sender:
     """Batches to the nodes in turn. Raises BenchFailed unless every transaction is accepted."""
 
     def __init__(self, http: httpx.AsyncClient, urls: Sequence[str], watch: Watch) -> None:
-        self._http = http
+        self.http = http
         self._urls = urls
         self._watch = watch
         self._next = 0
@@ -111,7 +111,7 @@ class Sender:
 
     async def _post(self, url: str, txs: Sequence[Signed]) -> None:
         try:
-            response = await self._http.post(
+            response = await self.http.post(
                 f"{url}/v1/transactions",
                 content=encode([tx.raw for tx in txs]),
                 headers={"content-type": "application/msgpack"},
@@ -146,7 +146,7 @@ async def _follow(
 Loop = Callable[[trio.Nursery, Sender, Watch], Awaitable[str]]
 
 
-async def _run(urls: Sequence[str], loop: Loop) -> tuple[Watch, str]:
+async def run_loop(urls: Sequence[str], loop: Loop) -> tuple[Watch, str]:
     """Run a loop until everything it sent is committed; returns what was seen, and its note."""
     watch = Watch()
     timeout = httpx.Timeout(30, read=30)
@@ -198,7 +198,7 @@ async def closed_loop(
                 sender.spread(nursery, fresh, [now] * len(fresh))
 
     started = time.monotonic()
-    watch, note = await _run(urls, loop)
+    watch, note = await run_loop(urls, loop)
     if len(window) < 2 or window[0] is window[1]:
         raise BenchFailed("the run was too short: not two blocks after the warm-up")
     return _result(watch, window[0].at, window[1].at, started, note)
@@ -229,7 +229,7 @@ async def open_loop(
         return ""
 
     started = time.monotonic()
-    watch, note = await _run(urls, loop)
+    watch, note = await run_loop(urls, loop)
     return _result(watch, first, watch.blocks[-1].at, started, note)
 
 

@@ -231,7 +231,7 @@ def one_run(
     try:
         result: LoadResult = trio.run(load)
     except BaseExceptionGroup as group:
-        raise _leaf(group) from group
+        raise leaf(group) from group
     client_s = time.process_time() - client_s
     after = measured.use()
     root = measured.settle(result.blocks[-1].height)
@@ -254,7 +254,7 @@ def one_run(
     return row
 
 
-def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The error to show: Ctrl-C, a failed run, or whatever came first."""
     for wanted in (KeyboardInterrupt, BenchFailed, BaseException):
         inner: BaseExceptionGroup[BaseException] | None = group.subgroup(wanted)

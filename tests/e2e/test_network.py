@@ -21,7 +21,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
         yield running
 
 
-def test_one_killedunder_load(net: Devnet, tell: Tell) -> None:
+def test_one_killed_under_load(net: Devnet, tell: Tell) -> None:
     """Blocks go on without it; restarted, it has the same chain and state root."""
     victim, watched = net.nodes[1], net.nodes[0]
     load = under_load(net, 1_000)

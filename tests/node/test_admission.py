@@ -10,7 +10,7 @@ from consensus.params import Params
 from consensus.primitives.crypto import TAG_TRANSACTION, sha256, sign
 from consensus.primitives.errors import PeerFault
 from consensus.transaction import TRANSACTION_BYTES_MAX, Transaction
-from node.admission import ENDED_KEPT, Admission, Admitted, Ended
+from node.admission import ENDED_KEPT, RETRY_LATEST_MS, Admission, Admitted, Appointments, Ended
 from node.mempool import RETRY_AFTER_MS, Mempool
 from node.workers import InlineVerifier
 from tests.node.support import ADMIN, FixedClock, OneChain
@@ -188,3 +188,28 @@ async def test_the_signature_covers_the_tag() -> None:
     tx = door.one.transaction()
     assert tx.signature == sign(ADMIN, TAG_TRANSACTION, tx.body_raw)
     assert await door.code(tx.raw) == "ACCEPTED"
+
+
+async def test_who_is_refused_by_a_hurried_mempool_comes_back_by_appointment() -> None:
+    """Nothing of theirs is parsed, what peers pass on is taken, and what waits already is known."""
+    door = Door()
+    waiting = door.one.transaction().raw
+    await door.admit(waiting)
+    hurried = [True]
+    door.mempool.hurried = lambda now_ms: hurried[0]  # type: ignore[method-assign]
+    answers = await door.admit(waiting, *[b"not even one"] * 1_000)
+    assert [answer.code for answer in answers] == ["ALREADY_PENDING"] + ["MEMPOOL_FULL"] * 1_000
+    told = [answer.retry_after_ms for answer in answers[1:]]
+    assert told == list(range(RETRY_AFTER_MS, RETRY_AFTER_MS + 1_000))
+    (answer,) = await door.admission.admit([door.one.transaction().raw], own=False)
+    assert answer.code == "ACCEPTED"
+    hurried[0] = False
+    assert await door.code(door.one.transaction().raw) == "ACCEPTED"
+
+
+def test_appointments_have_an_end_and_time_makes_room() -> None:
+    appointments = Appointments()
+    told = [appointments.after_ms(0) for _ in range(100_000)]
+    assert told == sorted(told) and told[-1] == RETRY_LATEST_MS
+    assert appointments.after_ms(RETRY_LATEST_MS - 1_000) == 1_001
+    assert appointments.after_ms(2 * RETRY_LATEST_MS) == RETRY_AFTER_MS

@@ -10,7 +10,7 @@ import node.mempool
 from consensus.primitives.crypto import sha256
 from consensus.primitives.errors import TxRejected
 from consensus.transaction import Call, Transaction, TransactionBody
-from node.mempool import RETRY_AFTER_MS, Mempool, Pooled
+from node.mempool import HURRIED_MS, HURRIED_TXS, RETRY_AFTER_MS, Mempool, Pooled
 from tests.node.support import code_of
 
 NOW = 1_000_000
@@ -182,6 +182,16 @@ def test_waits_since_the_oldest_that_may_be_proposed() -> None:
     pool.suspect((entries[0].wire_id,))
     assert pool.waits_since() == 1
     assert code_of(pool.check_room, 1 << 30) == "MEMPOOL_FULL"
+
+
+def test_hurried_when_many_wait_for_long() -> None:
+    pool, entries = filled(HURRIED_TXS + 1)
+    late = entries[0].arrived_ms + HURRIED_MS
+    assert not pool.hurried(late) and pool.hurried(late + 1)
+    pool.suspect((entries[0].wire_id,))
+    assert pool.hurried(entries[1].arrived_ms + HURRIED_MS + 1)
+    pool.remove_committed([entries[1].tx.tx_id])
+    assert not pool.hurried(late + 10**6)
 
 
 @given(st.lists(st.tuples(st.sampled_from("acxr"), st.integers(0, 12)), max_size=60))
