@@ -45,10 +45,11 @@ def invoices(world: World) -> Iterator[Row]:
     ]
     yield Row("invoices.register", registrations)
     numbers = [made["number"] for made in world.do(*registrations)]
-    exact = dict(zip(numbers, [mark("exact", at) for at in NUMBERS], strict=True))
+    marked = [{kind: mark(kind, at) for kind in kinds} for at in NUMBERS]
+    marks = dict(zip(numbers, marked, strict=True))
     yield from row(
         "accept",
-        [call("wholesaler", "accept", number=one, fingerprint=exact[one]) for one in numbers],
+        [call("wholesaler", "accept", number=one, fingerprints=marks[one]) for one in numbers],
     )
     offered = {one: world.commit(ADVANCE).commitment for one in numbers}
     yield from row(
@@ -61,7 +62,7 @@ def invoices(world: World) -> Iterator[Row]:
     yield from row(
         "finance",
         [
-            call("desk", "finance", number=one, financier=financier, fingerprint=exact[one],
+            call("desk", "finance", number=one, financier=financier, fingerprints=marks[one],
                  offered=offered[one], verdict="WITHIN", findings=world.commit([]).commitment)
             for one in numbers
         ],

@@ -241,7 +241,7 @@ def accept(number: int, file: Path, timeout_s: int, folder: Path | None) -> None
 
     with open_client() as client:
         desk = Desk(client, folder, timeout_s)
-        args = {"number": number, "fingerprint": desk.fingerprint_of(number, file)}
+        args = {"number": number, "fingerprints": desk.fingerprints_of(number, file)}
         desk.send("accept", args)
     _say({"invoice": number, "state": "ACCEPTED"})
 

@@ -65,13 +65,13 @@ class Desk:
             due = document.due_on + END_OF_DAY
         made = self._arguments(raw, document, self._own_organisation(), buyer)
         data = {**made["data"], "document": {"hex": made["data"]["document"]}}
-        marks = {kind: {"hex": mark} for kind, mark in made["fingerprints"].items()}
+        marks = _as_json(made["fingerprints"])
         args = {"buyer": buyer, "data": data, "fingerprints": marks, "due_at": due}
         found: dict[str, Any] = self.send("register", args)
         return found
 
-    def fingerprint_of(self, number: int, file: Path) -> str:
-        """The exact fingerprint of the document in a file, made for a registered invoice's parties.
+    def fingerprints_of(self, number: int, file: Path) -> dict[str, Any]:
+        """The fingerprints of the document in a file, made for a registered invoice's parties.
 
         Raises InputError DOCUMENT_DIFFERS if the registered one is another file.
         """
@@ -80,8 +80,7 @@ class Desk:
         made = self._arguments(raw, document, record["seller"], record["buyer"])
         if self.book.value(record["data"])["document"] != hashlib.sha256(raw).digest():
             raise InputError("DOCUMENT_DIFFERS", f"{file} is not the file that was registered")
-        exact: str = made["fingerprints"]["exact"]
-        return exact
+        return _as_json(made["fingerprints"])
 
     def finance(self, number: int, file: Path) -> dict[str, str]:
         """Check at the own node, then finance; the check's verdict and the advance. Raises
@@ -95,10 +94,11 @@ class Desk:
         me = self._own_organisation()
         offered = self._offered(number, me)
         advance = Money(**self.book.value(offered))
-        exact = self.fingerprint_of(number, file)
+        marks = self.fingerprints_of(number, file)
         args: dict[str, Any] = {"number": number, "financier": me}
-        plain = {**args, "fingerprint": bytes.fromhex(exact), "offered": offered}
-        args |= {"fingerprint": exact, "offered": offered.hex()}
+        bare = {kind: bytes.fromhex(mark["hex"]) for kind, mark in marks.items()}
+        plain = {**args, "fingerprints": bare, "offered": offered}
+        args |= {"fingerprints": marks, "offered": offered.hex()}
         vault = VaultClient(self._client, current().signing_seed())
         verdict = vault.check(CONTRACT, "within", plain)
         if verdict["code"] != "WITHIN":
@@ -135,6 +135,10 @@ class Desk:
         if found is None:
             raise InputError("UNKNOWN_KEY", "the chain does not know the key that signs")
         return str(found["organisation"])
+
+
+def _as_json(fingerprints: Mapping[str, str]) -> dict[str, Any]:
+    return {kind: {"hex": mark} for kind, mark in fingerprints.items()}
 
 
 def _read(file: Path) -> tuple[bytes, Any]:

@@ -338,15 +338,17 @@ class Claims(Notes):
             if notes[at].bank != bank:
                 refuse("OTHER_BANK", f"note {inputs[at]} is a claim on {notes[at].bank}")
             self._set(inputs[at], notes[at], LOCKED)
+        limited = self.limited.get((bank, requester))
+        is_limited = limited is not None and not escrow
         for output in outputs:
             made = Note(bank, output.owner, output.amount, PROPOSED, now, number, escrow)
             made.fee = notes[0].fee
-            made.counted = output.owner == requester and output.counted
+            if is_limited and output.owner == requester and output.counted:
+                made.counted = turn.day
             note = self._new(made)
             turn.outputs.append(note)
             if made.counted or output.owner != requester:
                 turn.passing.append(note)
-        limited = self.limited.get((bank, requester))
         if limited is not None and not escrow:
             turn.limits = limited.limits
             turn.earlier = self._count(turn)

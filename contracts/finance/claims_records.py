@@ -62,14 +62,14 @@ class Note(Record):
     turn: int = 0  # it came of; 0: the bank issued it
     escrow: int = 0  # that holds it; stays while LOCKED
     fee: bool = False  # set aside for the escrow's fee
-    counted: bool = False  # against its owner's limits, so that it may pass
+    counted: int = 0  # the UTC day, YYYYMMDD, on which it may pass: counted against the limits
     stopped_by: str = ""
     reason: Reason | None = None
 
 
 class Output(Record):
     """A note that is asked for. ``counted``: against the owner's limits, so that it may be paid
-    or put into escrow afterwards; what goes to others at once is counted in any case."""
+    or put into escrow on the same UTC day; what goes to others at once is counted in any case."""
 
     owner: OrganisationId
     amount: Amount

@@ -185,7 +185,8 @@ class Escrows(Trust):
     ) -> dict[str, Any]:
         """Ask, as payee or agent, that a held note be divided, so that a part can move.
 
-        The note's bank decides (contract claims). The answer is the turn and the parts' numbers.
+        The note's bank decides (contract claims). Parts of an approved note are approved. The
+        answer is the turn and the parts' numbers.
         """
         escrow = self._escrow(number)
         if self.ctx.organisation not in (escrow.payee, escrow.agent):
@@ -198,6 +199,9 @@ class Escrows(Trust):
         made = self.invoke("claims", "divide", note=note, amounts=amounts, escrow=number)
         self.share(once(amounts), [escrow.depositor, escrow.payee, escrow.agent])
         turn: int = made["turn"]
+        if (number, note) in self.approved:
+            for part in made["outputs"]:
+                self.approved.put((number, part), True)
         self.emit("Divided", number=number, note=note, turn=turn, parts=made["outputs"])
         return {"turn": turn, "parts": made["outputs"]}
 

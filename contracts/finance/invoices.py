@@ -51,7 +51,6 @@ from contracts.finance.invoices_records import (
     Alert,
     Amount,
     Data,
-    Fingerprint,
     Fingerprints,
     Invoice,
     InvoiceData,
@@ -195,11 +194,11 @@ class Invoices(Contract):
         return {"number": number, "alike": found}
 
     @call(own=("invoices", "number", "buyer"), meaning="approval")
-    def accept(self, number: Number, fingerprint: Fingerprint) -> None:
-        """Accept an invoice as the one who owes it, by the fingerprint of the document received."""
+    def accept(self, number: Number, fingerprints: Fingerprints) -> None:
+        """Accept an invoice as the one who owes it, by the fingerprints of its document."""
         invoice = self._invoice(number)
         self._check_state(number, invoice, (REGISTERED,))
-        self._check_fingerprint(invoice, fingerprint)
+        self._check_fingerprints(invoice, fingerprints)
         self._check_dealing([invoice.seller, invoice.buyer])
         self._turn(number, invoice, ACCEPTED)
 
@@ -275,15 +274,15 @@ class Invoices(Contract):
         self,
         number: Number,
         financier: OrganisationId,
-        fingerprint: Fingerprint,
+        fingerprints: Fingerprints,
         offered: OfferedAdvance,
     ) -> Verdict:
-        """Whether the advance of an offer is no more than is unpaid, and the fingerprint that one
-        made of the document is the registered one."""
+        """Whether the advance of an offer is no more than is unpaid, and the fingerprints that one
+        made of the document are the registered ones."""
         invoice = self._invoice(number)
         findings: list[str] = []
-        if fingerprint != invoice.exact:
-            findings.append("the document has another fingerprint than was registered")
+        if self._differs(invoice, fingerprints):
+            findings.append("the document has other fingerprints than were registered")
         self._check_offered(number, financier, offered)
         findings.extend(self._beyond(number, invoice, offered))
         return Verdict(BEYOND if findings else WITHIN, findings)
@@ -293,7 +292,7 @@ class Invoices(Contract):
         self,
         number: Number,
         financier: OrganisationId,
-        fingerprint: Fingerprint,
+        fingerprints: Fingerprints,
         offered: OfferedAdvance,
         verdict: VerdictCode,
         findings: Findings,
@@ -311,7 +310,7 @@ class Invoices(Contract):
             refuse("FINANCED_ALREADY", f"{invoice.financier} has invoice {number}")
         self._check_state(number, invoice, OFFERABLE)
         self._check_offered(number, me, offered)
-        self._check_fingerprint(invoice, fingerprint)
+        self._check_fingerprints(invoice, fingerprints)
         if verdict != WITHIN:
             refuse("ADVANCE_TOO_HIGH", f"the own check says {verdict}")
         if invoice.overdue:
@@ -529,8 +528,13 @@ class Invoices(Contract):
         if invoice.state not in states:
             refuse("WRONG_STATE", f"invoice {number} is {invoice.state}")
 
-    def _check_fingerprint(self, invoice: Invoice, fingerprint: bytes) -> None:
-        if fingerprint != invoice.exact:
+    def _differs(self, invoice: Invoice, made: Fingerprints) -> bool:
+        """All three count: a false second or third one would hide what is alike."""
+        registered = (invoice.exact, invoice.numbered, invoice.unnumbered)
+        return (made.exact, made.numbered, made.unnumbered) != registered
+
+    def _check_fingerprints(self, invoice: Invoice, made: Fingerprints) -> None:
+        if self._differs(invoice, made):
             refuse("FINGERPRINT_DIFFERS", "the document is not the one that was registered")
 
     def _check_dealing(self, organisations: list[str]) -> None:

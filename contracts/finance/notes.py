@@ -212,7 +212,7 @@ class Notes(Contract):
 
     def _move(self, number: int, note: Note, owner: str) -> None:
         """Make a note another one's."""
-        note.owner, note.counted = owner, False
+        note.owner, note.counted = owner, 0
         self.notes.put(number, note)
 
     def _note(self, number: int) -> Note:
@@ -239,8 +239,8 @@ class Notes(Contract):
         self._check_note(number, note, HELD)
 
     def _check_passable(self, number: int, note: Note) -> None:
-        """Refuse notes of an owner with limits that the bank has not counted."""
-        if (note.bank, note.owner) in self.limited and not note.counted:
+        """Refuse notes of an owner with limits that the bank has not counted on this day."""
+        if (note.bank, note.owner) in self.limited and note.counted != self.ctx.today:
             refuse("LIMITED", f"note {number} passes by a turn in which the bank counts it")
 
     def _check_bank(self, organisation: str) -> None:

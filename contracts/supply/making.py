@@ -13,6 +13,7 @@ from contracts.supply.stock import Stockkeeping, totals
 from contracts.supply.things import (
     CONSUMED,
     HOLDERS,
+    MEASURES,
     OUTPUTS_MAX,
     RELOTTED,
     YIELDS_MAX,
@@ -217,8 +218,21 @@ class Making(Stockkeeping):
 
     def _check_yield(self, given: Yield, inputs: list[Thing], outputs: list[Thing]) -> None:
         """No process makes more weight or volume than went in, nor more pieces of one product."""
+        came, went = measure_of(given.output), measure_of(given.input)
+        if came[0] and came[0] == went[0]:
+            if came[1] > went[1]:
+                refuse("BAD_YIELD", f"more {given.output.unit} come out than went in")
+            return
         if given.input.unit != given.output.unit or given.output.amount <= given.input.amount:
             return
         products = [thing.item[:17] for thing in inputs + outputs]
         if given.output.unit != "EA" or products.count(products[0]) == len(products):
             refuse("BAD_YIELD", f"more {given.output.unit} come out than went in")
+
+
+def measure_of(quantity: Quantity) -> tuple[str, int]:
+    """What a quantity measures, nothing where its unit isn't known, and how much of the least."""
+    for unit, measures, size in MEASURES:
+        if quantity.unit == unit:
+            return (measures, quantity.amount * size)
+    return ("", 0)

@@ -50,7 +50,6 @@ from contracts.supply.recall_records import (
     COMPLETED,
     DRAFT,
     INITIATED,
-    ITEMS_MAX,
     LEVEL_PERCENT,
     ONGOING,
     SHOWN_MAX,
@@ -155,8 +154,7 @@ class Recalls(Returns):
             refuse("TOO_MANY_WIDENINGS", f"a recall is extended at most {WIDENINGS_MAX} times")
         if recall.state == COMPLETED:
             self._enter_state(number, recall, ONGOING)
-        first = len(self.scope(number))
-        self._enter_scope(number, items or [], first)
+        self._enter_scope(number, recall, items or [])
         holding = self._hold(number, recall, items or [])
         recall.widenings += 1
         self.widenings.put(
@@ -357,7 +355,7 @@ class Recalls(Returns):
         by_holder, by_day = tables(rows)
         return {
             "number": number,
-            "complete": complete and len(scope) < ITEMS_MAX and recall.returns <= SHOWN_MAX,
+            "complete": complete and len(scope) == recall.named and recall.returns <= SHOWN_MAX,
             "recall": recall,
             "announcement": self.announcements.get(number),
             "scope": scope,
@@ -432,10 +430,10 @@ class Recalls(Returns):
             refuse("UNKNOWN_FIRM", f"{firm} is no active organisation")
         number = self.numbers.add()
         new = Recall(whose, self.ctx.organisation, DRAFT, UNCLASSIFIED, None, self.ctx.time_ms, [])
-        self.recalls.put(number, new)
         self.announcements.put(number, announcement)
         self.named_lots.put(number, lots)
-        self._enter_scope(number, items, 0)
+        self._enter_scope(number, new, items)
+        self.recalls.put(number, new)
         return number
 
     def _start(self, number: int, recall: Recall) -> None:
@@ -446,11 +444,13 @@ class Recalls(Returns):
         self.recalls.put(number, recall)
         self.emit("RecallInitiated", number=number, firm=recall.firm, holding=holding)
 
-    def _enter_scope(self, number: int, items: list[Goods], first: int) -> None:
+    def _enter_scope(self, number: int, recall: Recall, items: list[Goods]) -> None:
+        """Name more goods; the caller puts the recall."""
         if len({goods.item: 1 for goods in items}) < len(items):
             refuse("ITEM_TWICE", "a thing is named twice")
         for at, goods in enumerate(items):
-            self.scopes.put((number, first + at), goods)
+            self.scopes.put((number, recall.named + at), goods)
+        recall.named += len(items)
 
     def _hold(self, number: int, recall: Recall, items: list[Goods]) -> int:
         """Hold what is recalled; the holding, 0 where there is nothing on this chain to hold."""

@@ -146,6 +146,7 @@ class Notices(Contract):
             "firm": recall.firm,
             "announcement": self.announcements.get(number),
             "scope": list(self.scopes.values(number, limit=ITEMS_MAX)),
+            "named": recall.named,  # where there are more, ``scope`` has the rest
             "widenings": list(self.widenings.values(number)),
             "depth": recall.strategy.depth,
             "disposal": recall.strategy.disposal,

@@ -123,6 +123,7 @@ class Recall(Record):
     explanation: str = ""  # of the firm that completed it, why goods are outstanding
     released_at: int = 0  # when what was left became free; 0: it is held, after the end, too
     grounds: str = ""  # for that
+    named: int = 0  # how many goods its scope has
 
 
 class Widening(Record):

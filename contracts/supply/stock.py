@@ -114,9 +114,17 @@ class Stockkeeping(TradeItems):
         self, item: str, owner: str, expiry: int, parents: list[str], lot: str = ""
     ) -> None:
         """A new serial or logistic unit at the caller's; ``lot`` is the path of a serial's lot."""
-        if item in self.units:
-            refuse("ITEM_KNOWN", f"{item} exists already")
         me = self.ctx.organisation
+        known = self.units.get(item)
+        if known is not None:
+            if not known.opened or known.maker or parents or not item.startswith("01/"):
+                refuse("ITEM_KNOWN", f"{item} exists already")
+            # The maker speaks after others have shipped it, or have only named it.
+            known.maker, known.lot, known.expiry = me, lot, expiry
+            self.units.put(item, known)
+            if known.made_of:
+                self._descends(item, known.made_of)
+            return
         unit = Unit(me, me, owner, lot, expiry, parents)
         self.units.put(item, unit)
         if unit.made_of:

@@ -29,6 +29,16 @@ from contracts.sdk import (
 ITEMS_MAX: Final = 400  # things that one event names
 OUTPUTS_MAX: Final = 50  # inputs, and outputs, of one transformation
 YIELDS_MAX: Final = 10  # units that the outputs of one transformation are counted in
+# Units of UN/ECE Recommendation 20 that measure the same, and how many of the least they are.
+MEASURES: Final = (
+    ("MGM", "mass", 1),
+    ("GRM", "mass", 1_000),
+    ("KGM", "mass", 1_000_000),
+    ("TNE", "mass", 1_000_000_000),
+    ("MLT", "volume", 1),
+    ("LTR", "volume", 1_000),
+    ("MTQ", "volume", 1_000_000),
+)
 DEPTH_MAX: Final = 8  # units within units
 WALK_MAX: Final = 2_000  # contents or ancestors that one call looks at
 WAYS_MAX: Final = 100  # consignments of a lot to one consignee that one call looks at

@@ -151,6 +151,7 @@ class Presentation(Record):
     basis: list[int]  # amendments that had been accepted
     pending: list[int]  # and those that it may accept
     before: int  # how many drawings the credit had then
+    ahead: list[int]  # presentations that were open then
     since: Timestamp
     due: str = ""
     of: int = 0  # the presentation that a bank passes on

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from contracts.sdk import Money, Quantity, Record, date_text
-from contracts.trade.days import number_of
+from contracts.trade.days import date_of, number_of
 from contracts.trade.terms import (
     AIR_WAYBILL,
     BILL_OF_LADING,
@@ -61,8 +61,10 @@ class Presented(Record):
 
     day: int  # YYYYMMDD, where it was made first
     last_day: int  # the expiry, or the banking day to which a closure moves it (29(a))
+    presented_by: int  # the last day after shipment, moved likewise; 0 where none is told
     drawing: Drawing
     earlier: list[Drawing]
+    ahead: list[int]  # instalments of presentations that were being examined
     documents: list[Document]
     bills: list[OpenedBill]
 
@@ -70,17 +72,17 @@ class Presented(Record):
 def discrepancies(terms: Terms, it: Presented) -> list[str]:
     """Every discrepancy, with its article."""
     found: list[str] = []
-    known: dict[int, bool] = {}
-    titles = [(one.type, plain_words(one.title)) for one in it.documents]
-    for wanted in terms.documents:
-        title = plain_words(wanted.title)
-        numbers: list[int] = []
-        for number, (kind, name) in enumerate(titles):
-            if kind == wanted.type and title in ("", name):
-                numbers.append(number)
-                known[number] = True
-        check_pieces(wanted, [it.documents[number] for number in numbers], found)
-    demanded = [it.documents[number] for number in sorted(known)]
+    answers = answering(terms, it.documents)
+    for number, wanted in enumerate(terms.documents):
+        some: list[Document] = []
+        for place, answer in enumerate(answers):
+            if answer == number:
+                some.append(it.documents[place])
+        check_pieces(wanted, some, found)
+    demanded: list[Document] = []
+    for place, answer in enumerate(answers):
+        if answer >= 0:
+            demanded.append(it.documents[place])
     invoices = [one for one in demanded if one.type == INVOICE]
     carried = [one for one in demanded if one.carriage is not None and article(one)]
     for one in demanded:
@@ -99,6 +101,47 @@ def discrepancies(terms: Terms, it: Presented) -> list[str]:
     check_amounts(terms, it, invoices, found)
     check_parts(terms, it, carried, found)
     return [one[:500] for one in found[:100]]
+
+
+def answering(terms: Terms, documents: list[Document]) -> list[int]:
+    """Which demand of the credit each document answers: of those of its type and title the one
+    that names its issuer before one that names none, then the one with the fewest so far. -1 for
+    what nobody asked for."""
+    count = [0 for _ in terms.documents]
+    titles = [plain_words(wanted.title) for wanted in terms.documents]
+    issuers = [name_of(wanted.issuer) for wanted in terms.documents]
+    found: list[int] = []
+    for one in documents:
+        name, issuer = plain_words(one.title), name_of(one.issuer)
+        best, best_fit = -1, -1
+        for number, wanted in enumerate(terms.documents):
+            if wanted.type != one.type or titles[number] not in ("", name):
+                continue
+            fit = 4 if titles[number] else 0
+            if not issuers[number]:
+                fit += 1
+            elif issuers[number] == issuer:
+                fit += 2
+            if fit > best_fit or (fit == best_fit and count[number] < count[best]):
+                best, best_fit = number, fit
+        if best >= 0:
+            count[best] += 1
+        found.append(best)
+    return found
+
+
+def last_after_shipment(terms: Terms, documents: list[Document]) -> int:
+    """The last day of the period for presentation after shipment, no closure counted; 0 where no
+    original transport document tells the date."""
+    carried: list[Document] = []
+    for place, answer in enumerate(answering(terms, documents)):
+        one = documents[place]
+        if answer >= 0 and one.originals and one.carriage is not None and article(one):
+            carried.append(one)
+    shipped = shipped_on(carried)
+    if not shipped:
+        return 0
+    return date_of(number_of(shipped) + terms.presentation_days)
 
 
 def article(document: Document) -> str:
@@ -292,13 +335,11 @@ def check_times(terms: Terms, it: Presented, carried: list[Document], found: lis
             f"6(e): presented on {date_text(it.day)}, the credit expired on"
             f" {date_text(terms.expiry)}"
         )
-    shipped = shipped_on([one for one in carried if one.originals])
-    if shipped:
-        days = number_of(it.day) - number_of(shipped)
-        if days > terms.presentation_days:
-            found.append(
-                f"14(c): presented {days} days after shipment, not within {terms.presentation_days}"
-            )
+    if it.presented_by and it.day > it.presented_by:
+        days = number_of(it.day) - number_of(shipped_on([one for one in carried if one.originals]))
+        found.append(
+            f"14(c): presented {days} days after shipment, not within {terms.presentation_days}"
+        )
 
 
 def shipped_on(carried: list[Document]) -> int:
@@ -391,7 +432,7 @@ def check_parts(terms: Terms, it: Presented, carried: list[Document], found: lis
     if not 0 < number <= len(instalments):
         found.append(f"32: there is no instalment {number}")
         return
-    drawn = [one.instalment for one in it.earlier]
+    drawn = it.ahead + [one.instalment for one in it.earlier]
     for missed in range(1, number):
         if missed not in drawn:
             found.append(f"32: instalment {missed} was not drawn: it and later ones are lost")
@@ -400,6 +441,8 @@ def check_parts(terms: Terms, it: Presented, carried: list[Document], found: lis
     shipped = shipped_on(carried)
     if shipped and not instalment.start <= shipped <= instalment.end:
         found.append(f"32: shipped on {date_text(shipped)}, outside instalment {number}")
+    elif not shipped and not instalment.start <= it.day <= instalment.end:
+        found.append(f"32: presented on {date_text(it.day)}, outside instalment {number}")
     if instalment.amount is not None:
         total = it.drawing.amount.minor
         for before in it.earlier:

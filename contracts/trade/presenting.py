@@ -49,8 +49,13 @@ from contracts.trade.credit_records import (
     Opinion,
     Presentation,
 )
-from contracts.trade.examination import OpenedBill, Presented, discrepancies
-from contracts.trade.terms import Drawing, DrawingCommitment, ceiling
+from contracts.trade.examination import (
+    OpenedBill,
+    Presented,
+    discrepancies,
+    last_after_shipment,
+)
+from contracts.trade.terms import NOT_ALLOWED, Drawing, DrawingCommitment, ceiling
 from contracts.trade.undertaking import Undertakings
 
 
@@ -105,6 +110,7 @@ class Presentations(Undertakings):
         made = self._presentation_to(credit, credit.issuer, first.drawing, first.documents)
         made.day, made.basis, made.pending = first.day, first.basis, first.pending
         made.before, made.bills, made.of = first.before, first.bills, presentation
+        made.ahead = first.ahead
         if first.state == HONOURED:
             credit.to_pass_on -= 1
         first.passed_on = self._take_in(number, credit, made)
@@ -152,6 +158,9 @@ class Presentations(Undertakings):
         for one in credit.drawings[: made.before]:
             if one > 0:
                 earlier.append(self.drawings.open(self._presentation(number, one).drawing))
+        ahead: list[int] = []
+        for one in made.ahead:
+            ahead.append(self.drawings.open(self._presentation(number, one).drawing).instalment)
         bills = [OpenedBill(one.number, self.digests.open(one.document)) for one in made.bills]
         found: list[str] = []
         changes = self._changes(number, made.basis + made.pending)
@@ -161,7 +170,10 @@ class Presentations(Undertakings):
             last_day: int = self.invoke(
                 "calendar", "next_banking_day", bank=made.bank, day=terms.expiry
             )
-            it = Presented(made.day, last_day, drawing, earlier, documents, bills)
+            last: int = last_after_shipment(terms, documents)
+            if last:
+                last = self.invoke("calendar", "next_banking_day", bank=made.bank, day=last)
+            it = Presented(made.day, last_day, last, drawing, earlier, ahead, documents, bills)
             found = discrepancies(terms, it)
             if not found:
                 newest = made.pending[count - 1] if count else 0
@@ -315,6 +327,8 @@ class Presentations(Undertakings):
             limit = Money(ceiling(terms), amount.currency)
             sum_drawn = Money(total, amount.currency)
             found.append(f"{sum_drawn.text} would be drawn, the credit gives {limit.text}")
+        if drawn and terms.partial_shipments == NOT_ALLOWED and not terms.instalments:
+            found.append("31(a): partial drawings are not allowed, and one was counted before")
         return Verdict(BEYOND if found else WITHIN, found)
 
     @call(meaning="review")
@@ -400,6 +414,7 @@ class Presentations(Undertakings):
             credit.accepted,
             [],
             len(credit.drawings),
+            credit.open.copy(),
             now,
         )
 

@@ -343,7 +343,8 @@ def unfit(terms: Terms, expiry: int) -> list[str]:
 
 
 def not_fitting(terms: Terms, changes: Changes, expiry: int) -> list[str]:
-    """What bars an amendment from being issued. ``expiry`` is the new one that is public, or 0."""
+    """What bars an amendment in itself from being issued; the amended terms have to be fit besides.
+    ``expiry`` is the new one that is public, or 0."""
     found: list[str] = []
     currency, minor = terms.amount.currency, terms.amount.minor
     for money in (changes.increase, changes.decrease):
@@ -353,8 +354,6 @@ def not_fitting(terms: Terms, changes: Changes, expiry: int) -> list[str]:
         found.append("the amount is both raised and lowered")
     if changes.decrease is not None and changes.decrease.minor > minor:
         found.append("the amount is lowered by more than there is")
-    if changes.drawee and name_of(changes.drawee) == name_of(terms.applicant):
-        found.append("6(c): a credit is not available by a draft on the applicant")
     if (changes.expiry or 0) != expiry:
         found.append("6(d)(i): the day of expiry is not the one that was announced")
     return found

@@ -43,7 +43,9 @@ from contracts.trade.credit_records import (
 from contracts.trade.terms import (
     NOT_ALLOWED,
     ChangesCommitment,
+    Terms,
     TermsCommitment,
+    amended,
     beyond_transfer,
     ceiling,
     not_fitting,
@@ -181,6 +183,7 @@ class Undertakings(Book):
         credit = self._credit(number, (ADVISED,))
         if not credit.to_confirm:
             refuse("NOT_REQUESTED", f"nobody asks for confirmation of credit {number}")
+        self._person()
         credit.state, credit.confirmed = CONFIRMED, True
         self._waits(number, credit)
         self.emit("CreditConfirmed", number=number, bank=credit.nominated)
@@ -215,8 +218,17 @@ class Undertakings(Book):
         credit, made = self._credit(number), self._amendment(number, amendment)
         earlier = [one for one in credit.accepted if one < amendment]
         changes = self.changes.open(made.changes)
-        found = not_fitting(self._terms(number, credit, earlier), changes, made.expiry)
-        return Verdict(UNFIT if found else READY, found)
+        terms = self._terms(number, credit, earlier)
+        found = not_fitting(terms, changes, made.expiry)
+        most = ceiling(terms)
+        after = amended(terms, changes)
+        if not found:
+            found = unfit(after, after.expiry)
+        if ceiling(after) < self._used(number, credit, len(credit.drawings)):
+            found.append("the amount is lowered below what is drawn and transferred")
+        if credit.parent:
+            found.extend(self._beyond_parent(credit, after, most))
+        return Verdict(UNFIT if found else READY, found[:100])
 
     @call(own=("credits", "number", "issuer"), roles=("bank_admin",), meaning="approval")
     def issue_amendment(
@@ -246,6 +258,7 @@ class Undertakings(Book):
         """Agree to an amendment, as confirming bank (10(a), (b))."""
         self._credit(number, (CONFIRMED,))
         made = self._amendment(number, amendment, ISSUED)
+        self._person()
         made.confirmer_agreed = True
         self.amendments.put((number, amendment), made)
         self.emit("ConfirmationExtended", number=number, amendment=amendment)
@@ -350,6 +363,7 @@ class Undertakings(Book):
         self._check_counts(parent, drawn, len(parent.accepted), parent.accepted == credit.basis)
         if verdict != WITHIN:
             refuse("NOT_READY", f"the transfer is {verdict}")
+        self._person()
         self._check_dealing(self._everybody(credit))
         parent.drawings.append(-number)
         self.credits.put(credit.parent, parent)
@@ -366,6 +380,20 @@ class Undertakings(Book):
         self.emit("CreditTransferred", number=credit.parent, credit=number, to=credit.beneficiary)
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _beyond_parent(self, credit: Credit, after: Terms, most: int) -> list[str]:
+        """What an amendment does to a transferred credit beyond what it came of: inside checks
+        only. It keeps to that one's terms as they were then, or as they are now (38(e), (f), (g)),
+        and its amount, which counts there as drawn, does not rise."""
+        parent = self._credit(credit.parent)
+        found = beyond_transfer(self._terms(credit.parent, parent, parent.accepted), after)
+        if found:
+            basis = self._terms(credit.parent, parent, credit.basis or [])
+            if not beyond_transfer(basis, after):
+                found = []
+        if ceiling(after) > most:
+            found.append("38(d): more is transferred by another transfer, not by an amendment")
+        return found
 
     def _enter(self, credit: Credit, parties: list[str]) -> int:
         number = self.numbers.add()

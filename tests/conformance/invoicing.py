@@ -34,14 +34,14 @@ def invoices(scenario: Scenario) -> None:
 
     def accepted(number: int, minor: int) -> Any:
         made = register(number, minor)
-        call("wholesaler", "accept", made, fingerprint=marks(number, minor)["exact"])
+        call("wholesaler", "accept", made, fingerprints=marks(number, minor))
         return made
 
-    def finance(who: str, made: Any, mark: bytes, advance: int) -> None:
+    def finance(who: str, made: Any, mark: dict[str, bytes], advance: int) -> None:
         financier = kit.id(who)
         offered = amount(kit, advance)
         call("maker", "offer", made, financier=financier, advance=offered)
-        args: dict[str, Any] = {"number": made, "financier": financier, "fingerprint": mark}
+        args: dict[str, Any] = {"number": made, "financier": financier, "fingerprints": mark}
         args["offered"] = offered
         found = scenario.check("invoices", "within", **args)
         args |= {"verdict": found["code"], "findings": kit.commit(found["findings"]).commitment}
@@ -56,14 +56,14 @@ def invoices(scenario: Scenario) -> None:
     register(1, 10_000)
     call("maker", "offer", first, financier=kit.id("rivalfund"), advance=amount(kit, 1))
     call("maker", "take_back", first, financier=kit.id("rivalfund"))
-    finance("fund", first, marks(1, 10_000)["exact"], 10_001)
-    finance("fund", first, marks(1, 10_000)["exact"], 8_000)
+    finance("fund", first, marks(1, 10_000), 10_001)
+    finance("fund", first, marks(1, 10_000), 8_000)
     second = accepted(1, 9_999)
     third = accepted(2, 10_000)
-    finance("rivalfund", second, marks(1, 9_999)["exact"], 5_000)
+    finance("rivalfund", second, marks(1, 9_999), 5_000)
     remark = kit.commit("two deliveries").commitment
     call("wholesaler", "tell_apart", second, other=first, remark=remark)
-    finance("rivalfund", second, marks(1, 9_999)["exact"], 5_000)
+    finance("rivalfund", second, marks(1, 9_999), 5_000)
     scenario.ask("invoices", "tasks", organisation=buyer)
     call("maker", "credit_note", first, amount=amount(kit, 3_000))
     for payee in ("maker", "fund"):

@@ -325,7 +325,10 @@ class World:
         number, which, book, one = self.an_amendment(a, "PROPOSED")
         self.by(b, "manager")
         amount = book.amount_with([earlier for earlier in book.accepted if earlier < which])
-        code = "READY" if amount + one.change >= 0 else "UNFIT"
+        after = amount + one.change
+        ceiling = after * (100 + (book.plus or 0)) // 100
+        fit = after > 0 and ceiling >= sum(book.drawn.values())
+        code = "READY" if fit and not (book.parent and one.change > 0) else "UNFIT"
         self.call("issue_amendment", **self.check("fits", code, number=number, amendment=which))
         assert one.state == "PROPOSED" and one.proposer != self.actor and code == "READY"
         one.state = "ISSUED"

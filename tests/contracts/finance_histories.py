@@ -369,6 +369,8 @@ class World:
             "requester": three[0], "good": self.is_good(notes, [note], made, none),
             "escrow": number, "state": "REQUESTED", "found": False,
         }  # fmt: skip
+        if note in self.escrows[number]["approved"]:
+            self.escrows[number]["approved"].update(answer["parts"])
         for part in answer["parts"]:
             self.owners[part] = three[0]
 

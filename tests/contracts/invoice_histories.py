@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from contracts.sdk.testkit import Refused
 from tests.contracts.finance import hidden
-from tests.contracts.invoices import marks, offered, read, small_world
+from tests.contracts.invoices import marks, offered, read, registered, small_world
 
 FINANCIERS: Final = ("fund", "rival_fund")
 SELLERS: Final = ("seller", "other_seller")
@@ -114,12 +114,11 @@ class World:
 
     def _call(self, op: str, number: int, b: int, c: int, d: int) -> None:
         book, kit = self.books[number], self.kit
-        found = read(kit, number)["invoice"]
         financier = FINANCIERS[b % 2]
         args: dict[str, Any] = {"number": number}
         who = {"accept": "buyer", "reject": "buyer", "tell_apart": "buyer"}.get(op, book.seller)
         if op == "accept":
-            args["fingerprint"] = found["exact"]
+            args["fingerprints"] = registered(kit, number)
         elif op == "reject":
             args["remark"] = hidden(kit, "no")
         elif op in ("offer", "take_back"):
@@ -187,8 +186,10 @@ class World:
     def _finance(self, op: str, number: int, financier: str) -> None:
         """``lie``: the financier says WITHIN of another document."""
         book, kit = self.books[number], self.kit
-        mark = bytes(32) if op == "lie" else read(kit, number)["invoice"]["exact"]
-        args = {"number": number, "financier": kit.id(financier), "fingerprint": mark}
+        marked = registered(kit, number)
+        if op == "lie":
+            marked[sorted(marked)[number % 3]] = bytes(32)
+        args = {"number": number, "financier": kit.id(financier), "fingerprints": marked}
         args["offered"] = offered(kit, number, financier)
         verdict = "WITHIN"
         if financier in book.offers and op == "finance":

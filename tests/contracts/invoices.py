@@ -66,6 +66,12 @@ def read(kit: Testkit, number: int) -> dict[str, Any]:
     return found
 
 
+def registered(kit: Testkit, number: int) -> dict[str, bytes]:
+    """An invoice's fingerprints."""
+    invoice = read(kit, number)["invoice"]
+    return {kind: invoice[kind] for kind in ("exact", "numbered", "unnumbered")}
+
+
 def state(kit: Testkit, number: int) -> str:
     found: str = read(kit, number)["invoice"]["state"]
     return found
@@ -73,8 +79,8 @@ def state(kit: Testkit, number: int) -> str:
 
 def accepted(kit: Testkit, *args: Any, **more: Any) -> int:
     number: int = register(kit, *args, **more)["number"]
-    mark = read(kit, number)["invoice"]["exact"]
-    kit.as_("buyer").call("invoices", "accept", number=number, fingerprint=mark)
+    found = registered(kit, number)
+    kit.as_("buyer").call("invoices", "accept", number=number, fingerprints=found)
     return number
 
 
@@ -97,7 +103,7 @@ def financing(
 ) -> dict[str, Any]:
     """The arguments of a financing after the financier's check."""
     args: dict[str, Any] = {"number": number, "financier": kit.id(by)}
-    args |= {"fingerprint": read(kit, number)["invoice"]["exact"]}
+    args |= {"fingerprints": registered(kit, number)}
     args |= {"offered": offered(kit, number, by)} | more
     found = kit.check("invoices", "within", **args)
     findings = hidden(kit, found["findings"])

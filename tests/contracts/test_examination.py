@@ -350,7 +350,8 @@ def test_rule_39_a_missed_instalment_kills_it_and_the_later_ones(kit: Testkit) -
     pay(kit, number, one)
     assert articles(kit, number, in_june, insured, **half, **second) == []
     third: dict[str, Any] = {"drawing": {"amount": money(5_000_000), "instalment": 3}}
-    assert articles(kit, number, in_june, insured, **half, **third) == ["32", "32"]
+    # The second, presented before, is being examined: it is not missed yet.
+    assert articles(kit, number, in_june, insured, **half, **third) == ["32"]
     assert articles(kit, number, **half, **first) == ["32"]
     none: dict[str, Any] = {"drawing": {"amount": money(5_000_000), "instalment": 4}}
     assert articles(kit, number, in_june, insured, **half, **none) == ["32"]

@@ -22,6 +22,7 @@ from tests.contracts.invoices import (
     paid,
     read,
     register,
+    registered,
     small_world,
     state,
 )
@@ -116,15 +117,31 @@ def test_nobody_takes_an_invoice_by_copying_its_fingerprints(kit: Testkit) -> No
 
 def test_who_makes_another_fingerprint_of_its_document_is_refused(kit: Testkit) -> None:
     number = register(kit)["number"]
-    other = marks("INV1", 20260101, "100.01 EUR")["exact"]
-    refused(kit, "FINGERPRINT_DIFFERS", "buyer", "accept", number, fingerprint=other)
-    mark = read(kit, number)["invoice"]["exact"]
-    call(kit, "buyer", "accept", number, fingerprint=mark)
+    true = registered(kit, number)
+    others = [marks("INV1", 20260101, "100.01 EUR")]
+    others += [true | {kind: bytes(32)} for kind in true]
+    for other in others:
+        refused(kit, "FINGERPRINT_DIFFERS", "buyer", "accept", number, fingerprints=other)
+    call(kit, "buyer", "accept", number, fingerprints=true)
     offer(kit, number)
-    args = financing(kit, number, fingerprint=other)
-    assert args["verdict"] == "BEYOND"
-    args["verdict"] = "WITHIN"
-    kit.as_("fund").refused("FINGERPRINT_DIFFERS", "invoices", "finance", **args)
+    for other in others:
+        args = financing(kit, number, fingerprints=other)
+        assert args["verdict"] == "BEYOND"
+        args["verdict"] = "WITHIN"
+        kit.as_("fund").refused("FINGERPRINT_DIFFERS", "invoices", "finance", **args)
+
+
+def test_rule_49_a_seller_s_false_fingerprints_hide_no_double_financing(kit: Testkit) -> None:
+    """False ones raise no alert, and neither an honest buyer nor an honest financier takes them."""
+    financed(kit, "INV1", "100.00 EUR")
+    honest = marks("INV1-B", 20260101, "100.00 EUR")
+    forged = honest | {kind: bytes(range(32)) for kind in ("numbered", "unnumbered")}
+    data = {"number": "INV1-B", "issued_on": 20260101, "gross": money("100.00 EUR")}
+    args: dict[str, Any] = {"buyer": kit.id("buyer"), "due_at": kit.time_ms + 30 * 86_400_000}
+    args["data"] = hidden(kit, data | {"document": bytes(32)})
+    made = kit.as_("seller").call("invoices", "register", fingerprints=forged, **args)
+    assert made["alike"] == []
+    refused(kit, "FINGERPRINT_DIFFERS", "buyer", "accept", made["number"], fingerprints=honest)
 
 
 # --- who, when, how much --------------------------------------------------------------------------
@@ -147,8 +164,8 @@ def test_what_was_paid_and_credited_before_lowers_what_may_be_advanced(kit: Test
     credit_note(kit, number, "15.00 EUR")
     assert paid(kit, "buyer", number, "seller", "10.00 EUR") == "PAYMENT"
     offer(kit, number, "75.01 EUR")
-    mark = read(kit, number)["invoice"]["exact"]
-    args = {"number": number, "financier": kit.id("fund"), "fingerprint": mark}
+    marked = registered(kit, number)
+    args = {"number": number, "financier": kit.id("fund"), "fingerprints": marked}
     args["offered"] = offered(kit, number, "fund")
     found = kit.check("invoices", "within", **args)
     assert found["findings"] == ["the advance is 0.01 EUR above what is unpaid"]
@@ -233,13 +250,13 @@ def test_default_only_after_the_day_of_payment(kit: Testkit) -> None:
 
 def test_roles_and_parties(kit: Testkit) -> None:
     number = register(kit)["number"]
-    mark = read(kit, number)["invoice"]["exact"]
-    refused(kit, "NOT_AUTHORISED", "seller", "accept", number, fingerprint=mark)
+    marked = registered(kit, number)
+    refused(kit, "NOT_AUTHORISED", "seller", "accept", number, fingerprints=marked)
     refused(kit, "NOT_AUTHORISED", "buyer", "withdraw", number)
     hides = hidden(kit, money("1.00 EUR"))
     args = {"financier": kit.id("fund"), "advance": hides}
     refused(kit, "WRONG_STATE", "seller", "offer", number, **args)
-    call(kit, "buyer", "accept", number, fingerprint=mark)
+    call(kit, "buyer", "accept", number, fingerprints=marked)
     same = {"financier": kit.id("buyer"), "advance": hides}
     refused(kit, "SAME_PARTY", "seller", "offer", number, **same)
     offer(kit, number)
