@@ -14,7 +14,7 @@ import click
 
 from cli import output
 from cli.settings import Settings, json_option, key_option, node_option
-from consensus.primitives.errors import HansaError
+from consensus.primitives.errors import HansaError, InputError
 
 # name -> (module:attribute, line in the list of commands)
 COMMANDS: Final = {
@@ -146,6 +146,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return output.exit_code_of(error)
     except OSError as error:
         return _system_error(error, settings)
+    except RecursionError:  # JSON from a file or an argument, wherever it is read
+        deep = InputError("TOO_DEEP", "lists or objects are nested too deeply")
+        output.print_error(deep.code, deep.message, as_json=settings.json)
+        return output.exit_code_of(deep)
     except Exception as error:  # the one place that meets what nobody expected
         return _internal_error(error, settings)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.openings import openings_folder, read_openings
 from cli.settings import current
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from cli.vault_client import VaultClient
 
 Salted = tuple[bytes, Any]
+
+ARRIVAL_S: Final = 3.0
+"""An opening travels beside the block: one that the node lacks and asks for may be on its way."""
+ARRIVAL_POLL_S: Final = 0.25
 
 
 class OpeningBook:
@@ -46,10 +51,14 @@ class OpeningBook:
 
         if self._vault is None:
             self._vault = VaultClient(self._client, current().signing_seed())
-        try:
-            found = self._vault.get(commitment)
-            return bytes.fromhex(found["salt"]), data_from_json(found["value"])
-        except HansaError as error:
-            if error.code != "OPENING_MISSING":
-                raise
-            raise InputError("OPENING_MISSING", error.message or commitment.hex()) from None
+        deadline = time.monotonic() + ARRIVAL_S
+        while True:
+            try:
+                found = self._vault.get(commitment)
+                return bytes.fromhex(found["salt"]), data_from_json(found["value"])
+            except HansaError as error:
+                if error.code != "OPENING_MISSING":
+                    raise
+                if time.monotonic() > deadline:
+                    raise InputError("OPENING_MISSING", error.message or commitment.hex()) from None
+            time.sleep(ARRIVAL_POLL_S)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cli.screening.lists import SanctionsList
-from cli.screening.matching import Hit, algorithm, screen
+from cli.screening.matching import NAME_LENGTH_MAX, Hit, algorithm, form_of, screen
 from consensus.primitives.errors import InputError
 from contracts.compliance.ownership import SHARES_MAX, WHOLE, Share, counted_as_listed
 from contracts.sdk.errors import ContractError
@@ -35,7 +35,7 @@ def read_clearances(path: Path) -> list[Clearance]:
     try:
         rows = json.loads(_read(path))
         made = [Clearance(**row) for row in rows]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError("CLEARANCES_INVALID", f"{path}: {error}") from None
     if not all(isinstance(part, str) and part for one in made for part in one):
         raise InputError("CLEARANCES_INVALID", f"{path}: party, entry, name and reason are texts")
@@ -45,7 +45,11 @@ def read_clearances(path: Path) -> list[Clearance]:
 def read_shares(path: Path) -> list[Share]:
     """Rows ``owner,owned,percent`` with at most two decimals. Raises InputError OWNERS_INVALID."""
     made = []
-    for number, row in enumerate(csv.reader(io.StringIO(_read(path).decode("utf-8-sig"))), 1):
+    try:
+        rows = list(csv.reader(io.StringIO(_read(path).decode("utf-8-sig"))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError("OWNERS_INVALID", f"{path}: {error}") from None
+    for number, row in enumerate(rows, 1):
         if not row or row == ["owner", "owned", "percent"]:
             continue
         try:
@@ -96,6 +100,12 @@ def assess(
     BLOCK where listed owners have half of it, REVIEW where a hit stands, else CLEAR. What is
     proposed is no decision: an officer takes that. Raises InputError OWNERS_INVALID.
     """
+    for one in names:
+        if len(one) > NAME_LENGTH_MAX or not form_of(one).words:
+            raise InputError(
+                "NAME_NOT_COMPARABLE",
+                f"{one[:40]!r} is no name: letters or digits, at most {NAME_LENGTH_MAX} characters",
+            )
     hits = screen(names, against, threshold)
     cleared = {
         (one.entry, one.name): one.reason for one in clearances if party and one.party == party
@@ -104,7 +114,13 @@ def assess(
     standing = [row for row in rows if not row["cleared"]]
     name = names[0]
     owners = dict.fromkeys(one for share in shares for one in (share.owner, share.owned))
-    listed = [one for one in owners if one not in names and screen([one], against, threshold)]
+    own = {form_of(one).text for one in names}
+    selves = [one for one in owners if form_of(one).text in own]
+    if shares and not selves:
+        raise InputError("OWNERS_INVALID", f"the owners' file says nothing of {name}")
+    shares = [_named(share, selves, name) for share in shares]
+    owners = dict.fromkeys(one for share in shares for one in (share.owner, share.owned))
+    listed = [one for one in owners if one != name and screen([one], against, threshold)]
     try:
         counted = counted_as_listed(list(shares), listed)
     except ContractError as error:
@@ -133,6 +149,13 @@ def assess(
         "decision": decision,
     }
     return Looked(assessment, hits, owned)
+
+
+def _named(share: Share, selves: Sequence[str], name: str) -> Share:
+    """The share with the party under the one name that it is screened by."""
+    owner = name if share.owner in selves else share.owner
+    owned = name if share.owned in selves else share.owned
+    return Share(owner, owned, share.basis_points)
 
 
 def _row(hit: Hit, list_name: str, cleared: dict[tuple[str, str], str]) -> dict[str, Any]:

@@ -102,25 +102,29 @@ def name(
 
     if out is not None and not party:
         raise InputError("BAD_ARGUMENT", "--out needs --party: an assessment is of one party")
+    against = load_list(folder)
     looked = assess(
         party,
         [name, *also],
-        load_list(folder),
+        against,
         threshold=threshold,
         clearances=read_clearances(cleared) if cleared else (),
         shares=read_shares(owners) if owners else (),
         factors=[_factor(text) for text in factors],
     )
     value = data_to_json(looked.assessment)
+    refused = dict(sorted(against.refused.items()))
     if out is not None:
         write_whole(out, (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
         output.say(f"what a decision rests on is in {out}; nobody else may read it")
     if current().json:
-        output.print_json({**value, "owned": looked.owned})
+        output.print_json({**value, "owned": looked.owned, "rows_refused": refused})
     else:
         top = ("name", "decision", "score", "algorithm", "threshold", "listed_owners")
         click.echo(output.fields({key: value[key] for key in top if value[key] != []}))
         click.echo(output.fields({"list": f"{value['lists'][0]['name']} {_digest(value)}"}))
+        if refused:
+            click.echo(output.fields({"rows of the list refused": refused}))
         if looked.owned:
             click.echo(output.fields({"counted as listed": ", ".join(looked.owned)}))
         rows = [

@@ -55,7 +55,8 @@ class SanctionsList:
 
 
 def load_list(folder: Path) -> SanctionsList:
-    """Raises InputError FILE_NOT_READABLE, LIST_INVALID when there is no SDN file in it."""
+    """Raises InputError FILE_NOT_READABLE, LIST_INVALID when there is no SDN file in it, or one
+    without a single entry: a page saying "try again later" clears nobody."""
     files = _files(folder)
     if "sdn" not in files:
         raise InputError("LIST_INVALID", f"{folder} holds no sdn.csv")
@@ -73,6 +74,9 @@ def load_list(folder: Path) -> SanctionsList:
         else:
             found.entries[entry], programs[entry], remarks[entry] = name, row[3], row[11]
             found.names.append(ListedName(entry, name, STRONG, row[3]))
+    if not found.entries:
+        reasons = "; ".join(f"{count} times {why}" for why, count in found.refused.items())
+        raise InputError("LIST_INVALID", f"{files['sdn']} has no entry; {reasons or 'it is empty'}")
     for row in _rows(raw.get("alt", b""), "alt", found):
         if row[0] not in found.entries:
             found.refused["alt: a name of no entry"] += 1

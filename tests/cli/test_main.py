@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +119,13 @@ def test_tables_line_up_and_hold_no_control_characters() -> None:
     text = table(("name", "n"), [("a\x1b[31m", 5), ("longer", 12)])
     assert text.splitlines() == ["name     n", "------  --", "a?[31m   5", "longer  12"]
     assert table(("name", "n"), []).splitlines() == ["name  n", "----  -"]
+
+
+def test_what_is_nested_too_deeply_is_bad_input(
+    hansa: Hansa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deep(_shell: str) -> None:
+        json.loads("[" * 300_000)
+
+    monkeypatch.setattr(cli.completion, "get_completion_class", deep)
+    assert hansa("completion", "bash", "--json").error == "TOO_DEEP"

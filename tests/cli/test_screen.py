@@ -85,6 +85,51 @@ def test_rule_51_the_digest_is_of_the_bytes_of_every_file(folder: Path) -> None:
 
 def test_what_is_no_list_is_said_so(hansa: Hansa, tmp_path: Path) -> None:
     assert hansa("screen", "list", tmp_path, "--json").error == "LIST_INVALID"
+    for raw in (
+        b"",
+        b"<html>Try again later</html>\n",
+        b"36;NAME;-0-\n",
+        "36,NAME".encode("utf-16"),
+    ):
+        (tmp_path / "sdn.csv").write_bytes(raw)
+        for words in (("list", tmp_path), ("name", "Anybody", "--list", tmp_path)):
+            assert hansa("screen", *words, "--json").error == "LIST_INVALID"
+
+
+def test_a_decision_says_how_much_of_the_list_was_refused(hansa: Hansa, folder: Path) -> None:
+    words = ("screen", "name", "Honest Traders", "--list", folder)
+    assert sum(hansa.json(*words)["rows_refused"].values()) == 6
+    assert "rows of the list refused" in hansa(*words).out
+
+
+@pytest.mark.parametrize("name", ["", "...", "x" * 401])
+def test_what_is_no_name_clears_nobody(hansa: Hansa, folder: Path, name: str) -> None:
+    code = "NAME_NOT_COMPARABLE"
+    assert hansa("screen", "name", name, "--list", folder, "--json").error == code
+    words = ("screen", "name", "Honest Traders", "--also", name, "--list", folder, "--json")
+    assert hansa(*words).error == code
+
+
+def test_an_owners_file_speaks_of_the_party_under_any_of_its_names(
+    hansa: Hansa, folder: Path, tmp_path: Path
+) -> None:
+    owners = tmp_path / "owners.csv"
+    owners.write_text("Vostok Shipping,BRIGHT BEANS LIMITED,100\n")
+    words = ("--list", folder, "--owners", owners)
+    for names in (("Bright Beans",), ("Helle Bohnen", "--also", "Bright Beans Ltd.")):
+        code, found = grounds(hansa, *names, *words)
+        assert (code, found["decision"], found["owned"]) == (1, "BLOCK", [names[0]])
+    assert hansa("screen", "name", "Another", *words, "--json").error == "OWNERS_INVALID"
+    for raw in (b"\xff\xfe", b'"' + b"x" * 140_000):
+        owners.write_bytes(raw)
+        assert hansa("screen", "name", "Another", *words, "--json").error == "OWNERS_INVALID"
+
+
+def test_deep_clearances_are_refused(hansa: Hansa, folder: Path, tmp_path: Path) -> None:
+    cleared = tmp_path / "cleared.json"
+    cleared.write_text("[" * 200_000)
+    words = ("screen", "name", "Another", "--list", folder, "--cleared", cleared, "--json")
+    assert hansa(*words).error == "CLEARANCES_INVALID"
 
 
 # --- names -------------------------------------------------------------------------------------
