@@ -128,4 +128,4 @@ def test_what_is_nested_too_deeply_is_bad_input(
         json.loads("[" * 300_000)
 
     monkeypatch.setattr(cli.completion, "get_completion_class", deep)
-    assert hansa("completion", "bash", "--json").error == "TOO_DEEP"
+    assert hansa("completion", "bash").error == "TOO_DEEP"

@@ -315,6 +315,17 @@ def test_what_was_never_commissioned_is_opened_with_a_mark(trade: Ledger) -> Non
     trade.refused("TOO_LITTLE", WHOLESALER, "ship", items=[some(LOT, 1)], consignee=PHARMACY)
 
 
+def test_the_maker_speaks_of_a_serial_after_others_have_named_it(trade: Ledger) -> None:
+    """Else whoever names it first would keep its maker from making, and from recalling it."""
+    serial = f"01/{GTIN}/21/X9"
+    trade.ok(CONSORTIUM, "set_policy", unknown_items="OPEN")
+    trade.ok(PHARMACY, "receive", items=[some(serial)], sender=WHOLESALER)
+    trade.ok(MAKER, "commission", items=[some(serial)])
+    record = trade.query("item", item=serial)["record"]
+    assert (record["maker"], record["holder"]) == (MAKER, PHARMACY)
+    trade.refused("ITEM_KNOWN", MAKER, "commission", items=[some(serial)])
+
+
 def test_a_receipt_or_observation_opens_too(trade: Ledger) -> None:
     trade.ok(CONSORTIUM, "set_policy", unknown_items="OPEN")
     trade.ok(PHARMACY, "receive", items=[some(OTHER_LOT, 5), some(PALLET)], sender=WHOLESALER)
