@@ -97,6 +97,7 @@ RECALL: Final[Layout] = (
             time("terminated_at"),
             time("released_at", "What was left became free"),
             Field("grounds", heading="Grounds for that"),
+            Field("named", heading="Goods named"),
             Field("revision", heading="Revision of the notice"),
             Field("scope_revision", heading="Revision that names all that is recalled"),
             Field("notices", heading="Notices sent"),

@@ -21,7 +21,7 @@ from node.store.state import META, STATE, read_page
 KEPT_MAX: Final = 64
 CHANGES_MAX: Final = 200_000
 """Changed keys between the oldest and the newest: LevelDB drops no version of a page that is newer
-than its oldest snapshot, and a changed key makes some 1.3 KB of them."""
+than its oldest snapshot, and a changed key makes some 0.3 KB of them."""
 
 
 class KeptState:
